@@ -1,0 +1,61 @@
+"""What can go wrong in a call, and how a call ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from config.errors import BadInput, CallboardError
+
+
+class Remedy(Enum):
+    """What a supervisor does about a provider's failure."""
+
+    RETRY = "retry"  # network, 5xx, a crash, a stall: once more on the same provider, with back-off
+    THROTTLED = "throttled"  # 429, too many sessions: the next provider now, this one later
+    QUOTA = "quota"  # no credit: the next provider
+    CONFIG = "config"  # wrong key, voice or model: a restart cannot help; the next provider
+
+
+class ProviderError(CallboardError):
+    """A provider failed; `remedy` says what can still be done. The text names the provider and holds no secret."""
+
+    code = "provider_error"
+
+    def __init__(self, provider: str, detail: str, remedy: Remedy = Remedy.RETRY) -> None:
+        super().__init__(f"{provider}: {detail}")
+        self.provider, self.detail, self.remedy = provider, detail, remedy
+
+    def __reduce__(self) -> tuple[type[ProviderError], tuple[str, str, Remedy]]:
+        return type(self), (self.provider, self.detail, self.remedy)
+
+
+class ProviderStalled(ProviderError):
+    """A provider owes an answer and has been silent for too long."""
+
+    code = "provider_stalled"
+
+
+class UnknownProvider(BadInput):
+    """An assistant names a provider that is not there; the text lists those that are."""
+
+    code = "unknown_provider"
+
+
+class Result(Enum):
+    """Who or what ended a call."""
+
+    SUCCESS = "success"
+    CLIENT_ERROR = "client_error"  # the peer broke its protocol
+    SERVER_ERROR = "server_error"  # our fault
+    UPSTREAM_ERROR = "upstream_error"  # providers exhausted
+
+
+@dataclass(frozen=True, slots=True)
+class Termination:
+    """How a call ended: `reason` is a stable word such as caller_hung_up, agent_hung_up, idle, max_duration,
+    provider_exhausted, protocol_error, shutdown."""
+
+    result: Result
+    reason: str
+    detail: str = ""

@@ -1,0 +1,307 @@
+"""Everything that crosses a mailbox in a call: frozen, slotted, one line each: from -> to, meaning.
+
+`utterance` numbers what the assistant says (greeting, answers, prompts) and `turn` the caller's turns, both from 1 and
+never used twice in a call; `segment` numbers the clauses of an utterance. Times `*_ms` are on the caller's audio
+clock: milliseconds of audio since the media began. Objects that live in one process (a wire, the clock) travel in a
+`Local`, which survives the copying mode of the tests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from actors.errors import ProviderError, Termination
+from actors.loop.local import Local
+from actors.media.audio import AudioFormat
+from actors.providers.spec import Question, Word
+from config.assistant import AssistantConfig, Endpointing, ProviderChoice
+from store.records import CallContext
+
+# --- the life of a call ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StartCall:
+    """listener -> Call: take this wire and answer it; `services` is a `Services` (actors.services)."""
+
+    context: CallContext
+    assistant: AssistantConfig
+    wire: Local
+    services: Local
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """operator, worker -> Call: end now, with this reason."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChildFailed:
+    """any member -> Call: I am of no use any more and have exited."""
+
+    role: str
+    error: ProviderError
+
+
+@dataclass(frozen=True, slots=True)
+class MemberReady:
+    """any member -> Call: my provider's session is open."""
+
+    role: str
+
+
+# --- what a member is told when it starts ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTransport:
+    """Call -> Transport: own this wire."""
+
+    wire: Local
+    clock: Local
+    endpointing: Endpointing
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTranscriber:
+    """Call -> Transcriber: hear with this provider."""
+
+    choice: ProviderChoice
+    audio: AudioFormat
+    language: str
+    phrases: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenResponder:
+    """Call -> Responder: think with this provider."""
+
+    choice: ProviderChoice
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSpeaker:
+    """Call -> Speaker: speak with this provider; `transport` (an address) takes the audio, in the wire's format."""
+
+    choice: ProviderChoice
+    audio: AudioFormat
+    language: str
+    transport: object
+
+
+# --- hearing -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RouteAudio:
+    """Call -> Transport: this transcriber (an address, None: nobody) hears from now on, the unacknowledged audio first."""
+
+    transcriber: object
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Transport -> Transcriber: the caller's next 20-60 ms of audio, in the transcriber's format."""
+
+    payload: bytes
+    start_ms: float
+    end_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    """Transport -> Call: the VAD hears a voice since `at_ms`."""
+
+    at_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechEnded:
+    """Transport -> Call: the voice ended at `at_ms`; the silence after it has lasted the assistant's `silence_ms`."""
+
+    at_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finalize:
+    """Call -> Transcriber: the caller has paused; say what is final now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """Transcriber -> Call: the caller's words; an interim is replaced by what follows, a final is not."""
+
+    text: str
+    final: bool
+    end_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnded:
+    """Transcriber -> Call: the provider says that the caller has finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledge:
+    """Call -> Transport: the audio before `end_ms` has become a transcript and need not be replayed."""
+
+    end_ms: float
+
+
+# --- thinking ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Call -> Responder: answer this; an answer under way is cancelled."""
+
+    question: Question
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAnswer:
+    """Call -> Responder: nobody waits for the answer any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """Responder -> Call: the next piece of the answer that can be spoken by itself."""
+
+    turn: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerStarted:
+    """Responder -> Call: the first word of the answer is here."""
+
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerDone:
+    """Responder -> Call: the answer is complete; with `hang_up` the call ends once it was heard."""
+
+    turn: int
+    hang_up: bool
+
+
+# --- speaking ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Speak:
+    """Call -> Speaker: say this next."""
+
+    utterance: int
+    segment: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndUtterance:
+    """Call -> Speaker: no further segment of this utterance will come."""
+
+    utterance: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelSpeech:
+    """Call -> Speaker: forget what was given so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """Speaker -> Transport: the next audio of the utterance, in the wire's format."""
+
+    utterance: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AudioEnd:
+    """Speaker -> Transport: all audio of the utterance was sent."""
+
+    utterance: int
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentSpoken:
+    """Speaker -> Call: `ms` more of the segment went to the transport, with the words that begin in it; `done`: all of it."""
+
+    utterance: int
+    segment: int
+    ms: float
+    words: tuple[Word, ...] = ()
+    done: bool = False
+
+
+# --- playout -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PausePlayout:
+    """Call -> Transport: fall silent at once, keep what is unheard; answered by `PlayoutStopped`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePlayout:
+    """Call -> Transport: go on where the caller last heard us."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlushPlayout:
+    """Call -> Transport: fall silent and forget the utterance, also what is still to come; answered by `PlayoutStopped`."""
+
+    utterance: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutStarted:
+    """Transport -> Call: the first audio of the utterance went out."""
+
+    utterance: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutStopped:
+    """Transport -> Call: paused or flushed; the caller has heard `heard_ms` of the utterance."""
+
+    utterance: int
+    heard_ms: float
+    flushed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutDry:
+    """Transport -> Call: everything that came was heard, and the utterance is not over: the caller hears a gap."""
+
+    utterance: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutDone:
+    """Transport -> Call: the caller has heard the whole utterance."""
+
+    utterance: int
+
+
+@dataclass(frozen=True, slots=True)
+class CloseWire:
+    """Call -> Transport: hang up; `WireClosed` follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dtmf:
+    """Transport -> Call: the caller pressed a key. Digits may be a PIN: they are never logged."""
+
+    digit: str
+
+
+@dataclass(frozen=True, slots=True)
+class WireClosed:
+    """Transport -> Call: the media connection is gone."""
+
+    termination: Termination

@@ -1,0 +1,1 @@
+"""One file and one spec per speech or language provider; `spec.py` is the seam."""

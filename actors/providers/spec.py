@@ -1,0 +1,199 @@
+"""The seam that every provider stands on: a spec, an options model and a session class in one file.
+
+A provider is a module in `actors/providers/` with a tuple `SPECS`; discovery imports each module (so heavy imports
+belong inside the session), and `EXTRA_PROVIDERS` in the settings names further modules. A session lives inside one
+member actor. Its methods return at once; what it has to say it says by `emit`, on the loop thread. It reports its
+own failure by `emit(SessionFailed(error))` once, after which only `close` is called; `open` may raise `ProviderError`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from actors.errors import ProviderError
+from actors.media.audio import AudioFormat
+
+Kind = Literal["stt", "llm", "tts"]
+
+
+class Options(BaseModel):
+    """Base of all options models: what an assistant's YAML may say beside the provider's name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderSpec:
+    """What there is to know about a provider without importing its session."""
+
+    name: str
+    kind: Kind
+    summary: str
+    options: type[Options]
+    session: str  # "module:Class", imported when the first call needs it
+    formats: tuple[
+        AudioFormat, ...
+    ] = ()  # audio it takes (stt) or can make (tts), best first; rates beyond need resampling
+    word_times: bool = False  # tts: tells when each word is heard
+
+
+# --- what sessions emit ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Interim:
+    """stt: what the caller seems to be saying in this utterance so far (replaces the interim before)."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """stt: a segment that will not change; `end_ms` is where it ends in the audio given to this session."""
+
+    text: str
+    end_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfTurn:
+    """stt: the caller has finished; all finals of the turn were emitted before (none if nothing was understood)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """llm: the next piece of the answer to question `turn`."""
+
+    turn: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """llm: the answer to question `turn` is complete; `hang_up` when the conversation is over once it was spoken."""
+
+    turn: int
+    hang_up: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of a segment and when it is spoken, in ms from the segment's first audio."""
+
+    text: str
+    start_ms: float
+    end_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentAudio:
+    """tts: the next audio of `segment` in the session's format, with the words that begin in it, if known."""
+
+    segment: int
+    payload: bytes
+    words: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentDone:
+    """tts: all audio of `segment` was emitted."""
+
+    segment: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFailed:
+    """Any session: it is of no use any more."""
+
+    error: ProviderError
+
+
+SessionEvent = Interim | Final | EndOfTurn | Token | Answered | SegmentAudio | SegmentDone | SessionFailed
+Emit = Callable[[SessionEvent], None]
+
+
+# --- what sessions are given -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """One line of the history as it was heard."""
+
+    role: Literal["system", "user", "assistant"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question to a language model.
+
+    `history` ends with the caller's words. `said` is the part of the answer that an earlier, failed attempt has
+    already delivered: the session emits only what follows it.
+    """
+
+    turn: int
+    history: tuple[ChatMessage, ...]
+    said: str = ""
+
+
+class Session(ABC):
+    """One connection to a provider, for one member of one call."""
+
+    def __init__(self, options: Any, emit: Emit) -> None:
+        self.options, self.emit = options, emit
+
+    async def open(self) -> None:
+        """Connect. Work given before it is done is queued by the session. Raises `ProviderError`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of everything at once; emits nothing from now on. May be called twice, and before `open`."""
+
+
+class SttSession(Session):
+    """Hears one caller. `phrases` are sentences to expect: a grammar for some, hints for others."""
+
+    def __init__(self, options: Any, emit: Emit, audio: AudioFormat, language: str, phrases: tuple[str, ...]) -> None:
+        super().__init__(options, emit)
+        self.audio, self.language, self.phrases = audio, language, phrases
+
+    @abstractmethod
+    def hear(self, payload: bytes) -> None:
+        """The caller's next audio, 20-60 ms, in the session's format; silence is not left out."""
+
+    @abstractmethod
+    def finalize(self) -> None:
+        """Our VAD hears the end of speech: say what is final now. Answered by `EndOfTurn`, after any finals."""
+
+
+class LlmSession(Session):
+    """Answers one caller's questions, one at a time."""
+
+    @abstractmethod
+    def ask(self, question: Question) -> None:
+        """Answer with `Token`s and one `Answered`; a question still under way is cancelled."""
+
+    @abstractmethod
+    def cancel(self) -> None:
+        """Stop the answer under way, so that it costs nothing more; nothing of it is emitted afterwards."""
+
+
+class TtsSession(Session):
+    """Speaks to one caller, segments in the order in which they are given."""
+
+    def __init__(self, options: Any, emit: Emit, audio: AudioFormat, language: str) -> None:
+        super().__init__(options, emit)
+        self.audio, self.language = audio, language
+
+    @abstractmethod
+    def speak(self, segment: int, text: str) -> None:
+        """Answer with `SegmentAudio` and one `SegmentDone`."""
+
+    @abstractmethod
+    def cancel(self) -> None:
+        """Forget every segment given so far; nothing of them is emitted afterwards."""

@@ -1,0 +1,1 @@
+"""What outlives a process: tables, migrations, and repositories that return plain objects."""

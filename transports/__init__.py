@@ -1,0 +1,1 @@
+"""Wires: sans-IO protocols, the listeners that drive them, and the Tornado application."""
