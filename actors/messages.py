@@ -96,7 +96,7 @@ class OpenSpeaker:
 
 @dataclass(frozen=True, slots=True)
 class RouteAudio:
-    """Call -> Transport: this transcriber (an address, None: nobody) hears from now on, the unacknowledged audio first."""
+    """Call -> Transport: this transcriber (an address or None) hears from now on, unacknowledged audio first."""
 
     transcriber: object
 
@@ -229,7 +229,7 @@ class AudioEnd:
 
 @dataclass(frozen=True, slots=True)
 class SegmentSpoken:
-    """Speaker -> Call: `ms` more of the segment went to the transport, with the words that begin in it; `done`: all of it."""
+    """Speaker -> Call: `ms` more of the segment was sent, with the words that begin in it; `done`: all of it."""
 
     utterance: int
     segment: int
@@ -253,7 +253,7 @@ class ResumePlayout:
 
 @dataclass(frozen=True, slots=True)
 class FlushPlayout:
-    """Call -> Transport: fall silent and forget the utterance, also what is still to come; answered by `PlayoutStopped`."""
+    """Call -> Transport: fall silent, forget the utterance and what is still to come of it; `PlayoutStopped` answers."""
 
     utterance: int
 

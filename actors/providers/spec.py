@@ -36,9 +36,7 @@ class ProviderSpec:
     summary: str
     options: type[Options]
     session: str  # "module:Class", imported when the first call needs it
-    formats: tuple[
-        AudioFormat, ...
-    ] = ()  # audio it takes (stt) or can make (tts), best first; rates beyond need resampling
+    formats: tuple[AudioFormat, ...] = ()  # audio it takes (stt) or can make (tts), best first
     word_times: bool = False  # tts: tells when each word is heard
 
 
@@ -147,7 +145,7 @@ class Session(ABC):
     def __init__(self, options: Any, emit: Emit) -> None:
         self.options, self.emit = options, emit
 
-    async def open(self) -> None:
+    async def open(self) -> None:  # noqa: B027 - not every session has something to connect
         """Connect. Work given before it is done is queued by the session. Raises `ProviderError`."""
 
     @abstractmethod
