@@ -9,12 +9,14 @@ clock: milliseconds of audio since the media began. Objects that live in one pro
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
+from uuid import UUID
 
 from actors.errors import ProviderError, Termination
 from actors.loop.local import Local
 from actors.media.audio import AudioFormat
 from actors.providers.spec import Question, Word
-from config.assistant import AssistantConfig, Endpointing, ProviderChoice
+from config.assistant import AssistantConfig, Endpointing, ProviderChoice, Stalls
 from store.records import CallContext
 
 # --- the life of a call ------------------------------------------------------------------------------------------
@@ -28,6 +30,21 @@ class StartCall:
     assistant: AssistantConfig
     wire: Local
     services: Local
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """Call -> Switchboard: the call is over and its actors are about to exit."""
+
+    context_id: UUID
+    termination: Termination
+
+
+@dataclass(frozen=True, slots=True)
+class HangUpAll:
+    """worker -> Switchboard: end every call, with this reason."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +89,8 @@ class OpenTranscriber:
     audio: AudioFormat
     language: str
     phrases: tuple[str, ...]
+    stalls: Stalls
+    registry: Local
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +98,8 @@ class OpenResponder:
     """Call -> Responder: think with this provider."""
 
     choice: ProviderChoice
+    stalls: Stalls
+    registry: Local
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +110,8 @@ class OpenSpeaker:
     audio: AudioFormat
     language: str
     transport: object
+    stalls: Stalls
+    registry: Local
 
 
 # --- hearing -----------------------------------------------------------------------------------------------------
@@ -103,8 +126,10 @@ class RouteAudio:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """Transport -> Transcriber: the caller's next 20-60 ms of audio, in the transcriber's format."""
+    """Transport -> Transcriber: the caller's next 20-60 ms of audio, in the transcriber's format. Late audio is of no
+    use: a mailbox that is full drops the oldest."""
 
+    droppable: ClassVar[bool] = True
     payload: bytes
     start_ms: float
     end_ms: float
@@ -236,6 +261,13 @@ class SegmentSpoken:
     ms: float
     words: tuple[Word, ...] = ()
     done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TakeAudioFrom:
+    """Call -> Transport: audio of this speaker (an address) is played, of any other it is not."""
+
+    speaker: object
 
 
 # --- playout -----------------------------------------------------------------------------------------------------

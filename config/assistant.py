@@ -67,10 +67,11 @@ class Idle(Model):
 class Stalls(Model):
     """A provider that owes something and is silent for this long is replaced."""
 
+    connect_ms: int = Field(3000, ge=100, description="a session that does not open")
     stt_ms: int = Field(1500, ge=100, description="speech without any result")
     first_token_ms: int = Field(4000, ge=100, description="a question without the first word of an answer")
     next_token_ms: int = Field(500, ge=50, description="an answer that stops in mid-sentence")
-    tts_ms: int = Field(500, ge=50, description="a sentence without its next audio")
+    tts_ms: int = Field(700, ge=50, description="a sentence without its next audio")
 
 
 class AssistantConfig(Model):
@@ -80,6 +81,8 @@ class AssistantConfig(Model):
     language: str = "en-US"
     greeting: str = ""
     system_prompt: str = ""
+    not_understood: str = Field("", description="said after speech that gave no words; empty: stay silent")
+    ask_again: str = Field("Sorry, could you say that again?", description="said when an answer could not be had")
     error_message: str = "I am sorry, I have a technical problem. Please call again later. Goodbye."
     max_duration_message: str = "We have reached the end of our time. Goodbye."
     max_duration_s: float = Field(1800.0, gt=0, le=14400)

@@ -1,0 +1,478 @@
+"""The conversation of one call as a pure machine: events go in with their time, effects come out.
+
+`floor.py` says who may speak when; this class holds what is said. It knows no actors, no sockets and no clock (`now` is
+seconds on any monotonic clock), so a whole call runs in a test in virtual time. What a dead member owed is found in
+here, and `replaced` hands it to the member's successor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from actors.call.delivery import Delivery
+from actors.call.effects import CancelTimer, Effect, End, Measured, Role, Said, SetTimer, Stalled, To
+from actors.call.floor import TABLE, Floor, Input
+from actors.call.utterance import Purpose, Utterance
+from actors.call.words import Words
+from actors.errors import Result, Termination
+from actors.messages import (
+    Acknowledge,
+    Ask,
+    CancelAnswer,
+    Finalize,
+    PausePlayout,
+    ResumePlayout,
+    SegmentSpoken,
+    Transcript,
+)
+from actors.providers.spec import ChatMessage, Question
+from config.assistant import AssistantConfig
+
+VAD_HANGOVER_MS = 100  # a voice that has paused for this long is reported as ended
+NOISE_MS = 300  # a shorter sound without words is not worth a question back
+DTMF_PAUSE_S = 2.0  # keys pressed within this time belong together; '#' ends them at once
+LAST_WORDS_S = 20.0  # the longest that a call waits for its last words to be heard
+
+_TIMERS: dict[str, Input] = {
+    "endpoint": Input.ENDPOINT,
+    "transcript": Input.TRANSCRIPT_LATE,
+    "decision": Input.DECISION_DUE,
+    "idle": Input.IDLE,
+}
+
+
+class Conversation:
+    """Who said what, who may speak, and what every member owes."""
+
+    def __init__(self, assistant: AssistantConfig) -> None:
+        self.assistant = assistant
+        self._effects: list[Effect] = []
+        self.floor = Floor.LISTENING
+        self.turn = 0
+        self.history: list[ChatMessage] = []
+        self.delivery = Delivery(self._do)
+        self._words = Words()
+        self._late = False  # the turn was ended without waiting: what the transcriber still says belongs to it
+        self._turn_waits = False  # over, but the history does not yet know what was heard
+        self._question = ""  # asked, and no answer was heard yet: still part of the caller's turn
+        self._shown = ""  # the question as it may be stored
+        self._question_open = False  # the responder owes tokens
+        self._keys = ""
+        self._voice = False
+        self._voice_since_ms = 0.0
+        self._voice_ms = 0.0
+        self._voice_end_s = 0.0
+        self._asked_s = self._clause_s = 0.0
+        self._idle_prompts = 0
+        self._termination: Termination | None = None
+        self._now = 0.0
+
+    # --- inputs: each takes the time, and `take_effects` gives what follows ---------------------------------------
+
+    def take_effects(self) -> list[Effect]:
+        """The effects of the inputs since the last time, in order."""
+        effects, self._effects = self._effects, []
+        return effects
+
+    def started(self, now: float) -> None:
+        """The media has begun: greet."""
+        self._now = now
+        self._do(SetTimer("max_duration", self.assistant.max_duration_s))
+        if self.assistant.greeting:
+            self._say(self.assistant.greeting, Purpose.GREETING)
+        else:
+            self._listen()
+
+    def voice_started(self, now: float, at_ms: float) -> None:
+        self._now, self._voice, self._voice_since_ms = now, True, at_ms
+        self._do(SetTimer("stt_stall", self.assistant.stalls.stt_ms / 1000))
+        self._floor_input(Input.VOICE_STARTED)
+
+    def voice_ended(self, now: float, at_ms: float) -> None:
+        self._now, self._voice = now, False
+        self._voice_ms += at_ms - self._voice_since_ms
+        self._voice_end_s = now - VAD_HANGOVER_MS / 1000
+        self._do(CancelTimer("stt_stall"))
+        self._floor_input(Input.VOICE_ENDED)
+
+    def heard(self, now: float, transcript: Transcript) -> None:
+        """The transcriber has words, or (with an empty text) shows that it lives."""
+        self._now = now
+        if self._voice:
+            self._do(SetTimer("stt_stall", self.assistant.stalls.stt_ms / 1000))
+        if transcript.final:
+            self._do(To("transport", Acknowledge(transcript.end_ms)))
+        if self._late:
+            return
+        self._words.heard(transcript.text, transcript.final)
+        if self._words_count():
+            self._idle_prompts = 0
+            self._floor_input(Input.WORDS)
+
+    def turn_ended(self, now: float) -> None:
+        """The transcriber says that the caller has finished."""
+        self._now = now
+        if self._late:
+            self._late = False
+        else:
+            self._floor_input(Input.TURN_OVER)
+
+    def answer_started(self, now: float, turn: int) -> None:
+        self._now = now
+        if turn == self.turn:
+            self._do(Measured("llm_first_token_ms", turn, (now - self._asked_s) * 1000))
+
+    def clause(self, now: float, turn: int, text: str) -> None:
+        """The next clause of the answer."""
+        self._now = now
+        if turn == self.turn and self._question_open and (utterance := self.delivery.utterance):
+            if not utterance.segments:
+                self._clause_s = now
+                self._do(Measured("llm_first_clause_ms", turn, (now - self._asked_s) * 1000))
+            self.delivery.speak(text)
+
+    def answer_done(self, now: float, turn: int, hang_up: bool) -> None:
+        self._now = now
+        if turn == self.turn and self._question_open:
+            self._question_open = False
+            if hang_up:
+                self._termination = Termination(Result.SUCCESS, "assistant_hung_up")
+            self._complete_utterance()
+
+    def spoken(self, now: float, message: SegmentSpoken) -> None:
+        """The speaker has sent audio to the transport."""
+        self._now = now
+        if self.delivery.utterance is not None and self.delivery.is_current(message.utterance):
+            self.delivery.utterance.delivered(message.segment, message.ms, message.words, message.done)
+
+    def playout_started(self, now: float, utterance: int) -> None:
+        self._now = now
+        if self.delivery.is_current(utterance):
+            self._floor_input(Input.PLAYOUT_STARTED)
+
+    def playout_done(self, now: float, utterance: int) -> None:
+        self._now = now
+        if self.delivery.is_current(utterance):
+            self._floor_input(Input.PLAYOUT_DONE)
+
+    def playout_stopped(self, now: float, utterance: int, heard_ms: float, flushed: bool) -> None:
+        """What was heard of an utterance that is thrown away; one that is only paused goes on, or is flushed later."""
+        self._now = now
+        if not flushed:
+            return
+        if (stopped := self.delivery.stopped(utterance)) is not None:
+            self._remember_heard(stopped, stopped.heard_text(heard_ms), interrupted=True)
+        if self._turn_waits and self.delivery.settled:
+            self.end_turn()
+
+    def dtmf(self, now: float, digit: str) -> None:
+        """A key: like a word, it takes the floor."""
+        self._now = now
+        self._idle_prompts = 0
+        if self.floor in (Floor.THINKING, Floor.SPEAKING, Floor.DECIDING):
+            self.take_floor()
+        if self.floor not in (Floor.ENDING, Floor.ENDED):
+            self._keys += digit
+            self._do(CancelTimer("idle"))
+            self._do(SetTimer("keys", 0.0 if digit == "#" else DTMF_PAUSE_S))
+
+    def timer(self, now: float, name: str) -> None:
+        self._now = now
+        if name in _TIMERS:
+            self._floor_input(_TIMERS[name])
+        elif name == "stt_stall":
+            self._do(Stalled("transcriber", "no result while the caller speaks"))
+        elif name == "keys":
+            self._end_keys()
+        elif name == "max_duration":
+            self._close(self.assistant.max_duration_message, Termination(Result.SUCCESS, "max_duration"))
+        elif name == "last_words":
+            self._end()
+
+    def hang_up(self, now: float, termination: Termination, last_words: str = "") -> None:
+        """End the call now, or after its last words."""
+        self._now = now
+        self._close(last_words, termination)
+
+    def wire_closed(self, now: float) -> None:
+        """The caller is gone: what was heard is history, nothing else matters any more."""
+        self._now = now
+        if self._question:
+            self._remember_caller()
+        self.floor, self.delivery.utterance = Floor.ENDED, None
+
+    # --- supervision ----------------------------------------------------------------------------------------------
+
+    def work(self, role: Role) -> Hashable:
+        """What the member is doing, so that work which kills it again is recognised; None when it is idle."""
+        if role == "responder":
+            return ("question", self.turn) if self._question_open else None
+        if role == "speaker":
+            pending = self.delivery.utterance.pending if self.delivery.utterance else None
+            return ("segment", pending.text) if pending else None
+        return ("audio", self._words.finals) if self._voice or self.floor is Floor.SETTLING else None
+
+    def replaced(self, now: float, role: Role, with_work: bool) -> None:
+        """The member has a successor: give it what its predecessor owed, or (without) do without it."""
+        self._now = now
+        if role == "responder":
+            self._ask_once_more(with_work)
+        elif role == "speaker":
+            self.delivery.speak_once_more(skip=not with_work)
+        elif role == "transcriber":
+            self._hear_once_more()
+
+    def exhausted(self, now: float, role: Role, detail: str) -> None:
+        """Neither restarts nor providers are left: say so and end."""
+        self._now = now
+        if self.floor is Floor.ENDING:
+            self._end()
+        else:
+            reason = Termination(Result.UPSTREAM_ERROR, "provider_exhausted", f"{role}: {detail}")
+            self._close(self.assistant.error_message, reason)
+
+    # --- the floor's actions (named in floor.TABLE) ---------------------------------------------------------------
+
+    def pass_by(self) -> None: ...
+
+    def begin_turn(self) -> None:
+        self._do(CancelTimer("idle"))
+        if self._voice:
+            self.floor = Floor.HEARING
+        else:  # words without a voice: the VAD has missed it, so wait for the rest as after a pause
+            self.settle()
+
+    def settle(self) -> None:
+        self.floor = Floor.SETTLING
+        silence_ms = max(0, self.assistant.endpointing.silence_ms - VAD_HANGOVER_MS)
+        self._do(SetTimer("endpoint", silence_ms / 1000))
+
+    def go_on_hearing(self) -> None:
+        self._cancel_timers("endpoint", "transcript")
+        self.floor = Floor.HEARING
+
+    def ask_for_transcript(self) -> None:
+        self._do(To("transcriber", Finalize()))
+        self._do(SetTimer("transcript", self.assistant.endpointing.transcript_timeout_ms / 1000))
+
+    def settle_without_transcript(self) -> None:
+        """Words, even interim ones, are better than a longer wait; a voice without any is owed."""
+        if self._words.text or self._voice_ms < NOISE_MS:
+            self._late = True
+            self.end_turn()
+        else:
+            self._do(Stalled("transcriber", "no transcript after the end of speech"))
+
+    def end_turn(self) -> None:
+        self._cancel_timers("endpoint", "transcript", "stt_stall")
+        self._turn_waits = not self.delivery.settled
+        if self._turn_waits:
+            return
+        words, voice_ms = self._words.take(), self._voice_ms
+        self._voice_ms = 0.0
+        if words:
+            self._ask(" ".join(filter(None, (self._question, words))))
+        elif self._question:  # only a sound while we were thinking: the question stands
+            self._ask(self._question)
+        elif voice_ms >= NOISE_MS and self.assistant.not_understood:
+            self._say(self.assistant.not_understood, Purpose.PROMPT)
+        else:
+            self._listen()
+
+    def pause_for_voice(self) -> None:
+        if self.assistant.barge_in.enabled:
+            self.floor = Floor.DECIDING
+            self._do(To("transport", PausePlayout()))
+            self._do(SetTimer("decision", self.assistant.barge_in.decide_ms / 1000))
+
+    def ask_for_words(self) -> None:
+        self._do(To("transcriber", Finalize()))
+
+    def decide_by_voice(self) -> None:
+        if self._voice:
+            self.take_floor()
+        else:
+            self.give_floor_back()
+
+    def give_floor_back(self) -> None:
+        if self._voice:
+            return  # not decided yet
+        self._do(CancelTimer("decision"))
+        self._do(To("transport", ResumePlayout()))
+        self._words.take()
+        self._voice_ms = 0.0
+        self.floor = Floor.SPEAKING if self.delivery.started else Floor.THINKING
+
+    def take_floor(self) -> None:
+        """The caller interrupts: fall silent, forget what was not heard, listen."""
+        self._do(CancelTimer("decision"))
+        self._termination = None  # an answer that would have ended the call is not heard
+        self._drop_utterance()
+        if self._voice:
+            self.floor = Floor.HEARING
+        else:
+            self.settle()
+
+    def forget_words(self) -> None:
+        """What was said did not interrupt ("mhm"), so it is not part of the next turn either."""
+        self._words.take()
+
+    def become_audible(self) -> None:
+        if (utterance := self.delivery.utterance) and not utterance.started:
+            utterance.started = True
+            self._measure_latency(utterance)
+            self._remember_caller()
+        if self.floor is Floor.THINKING:
+            self.floor = Floor.SPEAKING
+
+    def finish_utterance(self) -> None:
+        finished = self.delivery.finish()
+        self._remember_heard(finished, finished.text)
+        if self._termination is not None:
+            self._end()
+        elif self._voice:
+            self.floor = Floor.HEARING
+        elif self.floor is Floor.DECIDING:
+            self.settle()
+        else:
+            self._listen()
+
+    def prompt_idle(self) -> None:
+        idle = self.assistant.idle
+        if self._idle_prompts < len(idle.prompts):
+            self._idle_prompts += 1
+            self._say(idle.prompts[self._idle_prompts - 1], Purpose.PROMPT)
+        else:
+            self._close(idle.goodbye, Termination(Result.SUCCESS, "idle"))
+
+    # --- asking and speaking --------------------------------------------------------------------------------------
+
+    def _ask(self, text: str, shown: str = "") -> None:
+        self.turn += 1
+        self._question, self._shown, self._question_open = text, shown or text, True
+        self.delivery.begin(Purpose.ANSWER, self.turn)
+        self.floor, self._asked_s = Floor.THINKING, self._now
+        if self._voice_end_s:
+            self._do(Measured("end_of_turn_ms", self.turn, (self._now - self._voice_end_s) * 1000))
+        self._do(To("responder", Ask(self._current_question())))
+
+    def _current_question(self) -> Question:
+        system = (ChatMessage("system", self.assistant.system_prompt),) if self.assistant.system_prompt else ()
+        asked = (ChatMessage("user", self._question),) if self._question else ()
+        said = self.delivery.utterance.text if self.delivery.utterance else ""
+        return Question(self.turn, (*system, *self.history, *asked), said)
+
+    def _ask_once_more(self, with_work: bool) -> None:
+        if not self._question_open or (utterance := self.delivery.utterance) is None:
+            return
+        if with_work:
+            self._do(To("responder", Ask(self._current_question())))
+            return
+        self._question_open = False
+        if not utterance.segments:
+            self.delivery.speak(self.assistant.ask_again)
+        self._complete_utterance()
+
+    def _say(self, text: str, purpose: Purpose) -> None:
+        self.delivery.begin(purpose, self.turn)
+        self.floor = Floor.ENDING if purpose is Purpose.CLOSING else Floor.THINKING
+        self._clause_s = self._now
+        self.delivery.speak(text)
+        self.delivery.complete()
+
+    def _complete_utterance(self) -> None:
+        if self.delivery.utterance and self.delivery.utterance.segments:
+            self.delivery.complete()
+        else:  # an answer without words
+            self._remember_caller()
+            self.finish_utterance()
+
+    def _drop_utterance(self) -> None:
+        if self._question_open:
+            self._question_open = False
+            self._do(To("responder", CancelAnswer()))
+        self.delivery.throw_away()
+
+    def _hear_once_more(self) -> None:
+        """The transport replays what has no transcript yet; ask again where we had asked before."""
+        self._words.forget_interim()
+        self._late = False
+        if self._voice:
+            self._do(SetTimer("stt_stall", self.assistant.stalls.stt_ms / 1000))
+        elif self.floor is Floor.SETTLING:
+            self.ask_for_transcript()
+        elif self.floor is Floor.DECIDING:
+            self.ask_for_words()
+
+    # --- ending ---------------------------------------------------------------------------------------------------
+
+    def _close(self, last_words: str, termination: Termination) -> None:
+        if self.floor in (Floor.ENDING, Floor.ENDED):
+            return
+        self._termination = termination
+        self._cancel_timers(*_TIMERS, "stt_stall", "keys", "max_duration")
+        self._drop_utterance()
+        self._remember_caller()
+        if last_words:
+            self._do(SetTimer("last_words", LAST_WORDS_S))
+            self._say(last_words, Purpose.CLOSING)
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        assert self._termination is not None
+        self._do(CancelTimer("last_words"))
+        self.floor = Floor.ENDED
+        self._do(End(self._termination))
+
+    # --- what was said --------------------------------------------------------------------------------------------
+
+    def _words_count(self) -> bool:
+        """Whether the words so far are the caller's turn, and not just a sign that he listens."""
+        if self.floor not in (Floor.THINKING, Floor.SPEAKING, Floor.DECIDING):
+            return bool(self._words.text)
+        barge_in = self.assistant.barge_in
+        return barge_in.enabled and self._words.count(barge_in.ignored_words) >= barge_in.min_words
+
+    def _remember_caller(self) -> None:
+        if self._question:
+            self.history.append(ChatMessage("user", self._question))
+            self._do(Said("user", self.turn, self._shown))
+            self._question = ""
+
+    def _remember_heard(self, utterance: Utterance, text: str, interrupted: bool = False) -> None:
+        if text:
+            self.history.append(ChatMessage("assistant", text))
+            self._do(Said("assistant", utterance.turn, text, interrupted))
+
+    def _end_keys(self) -> None:
+        """Keys are told to a language model as "pressed 1 2 3"; they may be a PIN: the store gets their number."""
+        keys, self._keys = self._keys.rstrip("#"), ""
+        if keys and self.floor in (Floor.LISTENING, Floor.HEARING, Floor.SETTLING):
+            self._cancel_timers("endpoint", "transcript")
+            self._remember_caller()
+            self._words.take()
+            self._voice_end_s = self._now
+            self._ask("pressed " + " ".join(keys), shown=f"[pressed {len(keys)} keys]")
+
+    def _measure_latency(self, utterance: Utterance) -> None:
+        if utterance.purpose is Purpose.ANSWER:
+            self._do(Measured("tts_first_audio_ms", utterance.turn, (self._now - self._clause_s) * 1000))
+            if self._voice_end_s:
+                self._do(Measured("turn_latency_ms", utterance.turn, (self._now - self._voice_end_s) * 1000))
+
+    # --- small helpers --------------------------------------------------------------------------------------------
+
+    def _floor_input(self, event: Input) -> None:
+        getattr(self, TABLE[self.floor][event])()
+
+    def _listen(self) -> None:
+        self.floor = Floor.LISTENING
+        self._do(SetTimer("idle", self.assistant.idle.timeout_s))
+
+    def _cancel_timers(self, *names: str) -> None:
+        for name in names:
+            self._do(CancelTimer(name))
+
+    def _do(self, effect: Effect) -> None:
+        self._effects.append(effect)

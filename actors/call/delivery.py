@@ -1,0 +1,77 @@
+"""What the assistant is saying: the utterance under way, and those that were thrown away before they were heard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from actors.call.effects import Effect, To
+from actors.call.utterance import Purpose, Utterance
+from actors.messages import CancelSpeech, EndUtterance, FlushPlayout, Speak
+
+
+class Delivery:
+    """Hands utterances to the speaker clause by clause; one at a time."""
+
+    def __init__(self, do: Callable[[Effect], None]) -> None:
+        self._do = do
+        self.utterance: Utterance | None = None
+        self._thrown: dict[int, Utterance] = {}  # what was heard of them is not known yet
+        self._numbers = 0  # of utterances and segments: never the same twice in a call
+
+    @property
+    def started(self) -> bool:
+        """The caller hears it."""
+        return self.utterance is not None and self.utterance.started
+
+    @property
+    def settled(self) -> bool:
+        """It is known of everything thrown away what was heard of it."""
+        return not self._thrown
+
+    def begin(self, purpose: Purpose, turn: int) -> None:
+        self.utterance = Utterance(self._number(), purpose, turn)
+
+    def speak(self, text: str) -> None:
+        assert self.utterance is not None
+        segment = self.utterance.add(self._number(), text)
+        self._do(To("speaker", Speak(self.utterance.number, segment.number, text)))
+
+    def complete(self) -> None:
+        """No further text will come."""
+        assert self.utterance is not None
+        self.utterance.complete = True
+        self._do(To("speaker", EndUtterance(self.utterance.number)))
+
+    def speak_once_more(self, skip: bool) -> None:
+        """A new speaker takes over: give it what its predecessor owed."""
+        if self.utterance is None:
+            return
+        for text in self.utterance.cut(skip):
+            self.speak(text)
+        if self.utterance.complete:
+            self._do(To("speaker", EndUtterance(self.utterance.number)))
+
+    def throw_away(self) -> None:
+        """Fall silent, and forget what was not heard."""
+        if self.utterance is not None:
+            self._thrown[self.utterance.number] = self.utterance
+            self._do(To("speaker", CancelSpeech()))
+            self._do(To("transport", FlushPlayout(self.utterance.number)))
+            self.utterance = None
+
+    def stopped(self, number: int) -> Utterance | None:
+        """It is known now what was heard of the utterance that we threw away, or that the end of the call cut off."""
+        return self.finish() if self.is_current(number) else self._thrown.pop(number, None)
+
+    def is_current(self, number: int) -> bool:
+        return self.utterance is not None and self.utterance.number == number
+
+    def finish(self) -> Utterance:
+        """It was heard to its end."""
+        assert self.utterance is not None
+        finished, self.utterance = self.utterance, None
+        return finished
+
+    def _number(self) -> int:
+        self._numbers += 1
+        return self._numbers

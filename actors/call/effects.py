@@ -1,0 +1,70 @@
+"""What a conversation wants done; the call does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from actors.errors import Termination
+
+Role = Literal["transport", "transcriber", "responder", "speaker"]
+
+
+@dataclass(frozen=True, slots=True)
+class To:
+    """Give `message` to the member; a member that is being replaced is told later, by `Conversation.replaced`."""
+
+    role: Role
+    message: Any
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimer:
+    """Call `Conversation.timer(name)` in `delay_s`; replaces a timer of that name."""
+
+    name: str
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTimer:
+    """Forget the timer, if it runs."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stalled:
+    """The member's provider owes something and is silent: replace it."""
+
+    role: Role
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A line of the history, as it was heard."""
+
+    role: Literal["user", "assistant"]
+    turn: int
+    text: str
+    interrupted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A figure of this turn; the name ends in its unit."""
+
+    name: str
+    turn: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Hang up: the conversation is over."""
+
+    termination: Termination
+
+
+Effect = To | SetTimer | CancelTimer | Stalled | Said | Measured | End

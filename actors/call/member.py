@@ -1,0 +1,134 @@
+"""The base class of everybody in a call's company.
+
+Thespian keeps an actor alive whose handler raises, and tells the *sender*; a supervisor would never learn of it. So a
+member catches what its handlers raise, tells its supervisor `ChildFailed` and exits: let it crash, but say so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from thespian.actors import ActorAddress, ActorExitRequest
+
+from actors.errors import ProviderError, ProviderStalled, Remedy
+from actors.loop.actor import LoopActor, TaskFailed
+from actors.messages import ChildFailed, MemberReady
+from actors.providers.spec import Emit, Session, SessionFailed
+from config.errors import BadInput
+
+log = logging.getLogger(__name__)
+
+
+class Dispatcher(LoopActor):
+    """Gives a message to `receiveMsg_<its class>(message, sender)`; Thespian's own `ActorTypeDispatcher` searches the
+    message's bases at each message, which the media path need not pay for. A message without a handler is logged."""
+
+    _handlers: ClassVar[dict[type, Callable[..., None] | None]]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls._handlers = {}
+
+    def receiveMessage(self, message: Any, sender: ActorAddress) -> None:
+        kind = type(message)
+        if kind not in self._handlers:
+            self._handlers[kind] = getattr(type(self), f"receiveMsg_{kind.__name__}", None)
+        handler = self._handlers[kind]
+        if handler is not None:
+            handler(self, message, sender)
+        else:
+            log.debug("%s does not handle %s", type(self).__name__, kind.__name__)
+
+
+class Member(Dispatcher):
+    """One member; `supervisor` is who sent the first message. A subclass sets `role` and handles its `Open...`."""
+
+    role: ClassVar[str]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.supervisor: ActorAddress | None = None
+        self._failed = False
+
+    def receiveMessage(self, message: Any, sender: ActorAddress) -> None:
+        if self.supervisor is None:
+            self.supervisor = sender
+        if isinstance(message, ActorExitRequest):
+            self.close()
+            return
+        if self._failed:
+            return
+        try:
+            super().receiveMessage(message, sender)
+        except ProviderError as error:
+            self.fail(error)
+        except BadInput as error:
+            self.fail(ProviderError(self.role, str(error), Remedy.CONFIG))
+        except Exception as error:
+            log.exception("%s failed on %s", self.role, type(message).__name__)
+            self.fail(ProviderError(self.role, f"{type(error).__name__}: {error}"))
+
+    def tell(self, message: Any) -> None:
+        """To the supervisor."""
+        self.send(self.supervisor, message)
+
+    def fail(self, error: ProviderError) -> None:
+        """Say why, let go of everything and exit."""
+        self._failed = True
+        self.tell(ChildFailed(self.role, error))
+        self.send(self.myAddress, ActorExitRequest())
+
+    def close(self) -> None:
+        """Let go of what is not an actor: sessions, legs. Called once, at the exit."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOpened:
+    """member -> itself: the session is open."""
+
+
+class SessionMember(Member):
+    """A member that holds one provider's session. What the session emits comes through the mailbox, so that it is
+    handled, counted and supervised like every other message."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.session: Any = None
+        self.provider = ""
+        self.opened = False
+
+    def hold(self, provider: str, connect_ms: int, make: Callable[[Emit], Session]) -> None:
+        """Make the session with an `emit` of ours, and open it."""
+        self.provider = provider
+        address = self.myAddress
+        self.session = make(lambda event: self.send(address, event))
+        self.start_task(self._open(connect_ms), f"{self.role} opens {provider}")
+
+    async def _open(self, connect_ms: int) -> None:
+        try:
+            await asyncio.wait_for(self.session.open(), connect_ms / 1000)
+        except TimeoutError:
+            raise ProviderStalled(self.provider, f"did not open within {connect_ms} ms") from None
+        self.send(self.myAddress, SessionOpened())
+
+    def close(self) -> None:
+        if self.session is not None:
+            self.session.close()
+
+    def receiveMsg_SessionOpened(self, message: SessionOpened, sender: ActorAddress) -> None:
+        self.opened = True
+        self.tell(MemberReady(self.role))
+        self.session_opened()
+
+    def session_opened(self) -> None:
+        """The session is open: what it owes is due from now on."""
+
+    def receiveMsg_SessionFailed(self, message: SessionFailed, sender: ActorAddress) -> None:
+        raise message.error
+
+    def receiveMsg_TaskFailed(self, message: TaskFailed, sender: ActorAddress) -> None:
+        raise message.error

@@ -1,0 +1,76 @@
+"""Thinks: a question in, an answer out, clause by clause."""
+
+from __future__ import annotations
+
+from thespian.actors import ActorAddress
+
+from actors.call.clauses import Clauser
+from actors.call.member import SessionMember
+from actors.call.watch import StallWatch
+from actors.messages import AnswerDone, AnswerStarted, Ask, CancelAnswer, Clause, OpenResponder
+from actors.providers.spec import Answered, Token
+from config.assistant import Stalls
+
+
+class Responder(SessionMember):
+    """Owns an LLM session; one answer at a time."""
+
+    role = "responder"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stalls = Stalls()
+        self._watch = StallWatch(self)
+        self._turn = 0  # being answered; 0: none
+        self._started = False
+        self._clauser = Clauser()
+
+    def receiveMsg_OpenResponder(self, message: OpenResponder, sender: ActorAddress) -> None:
+        self._stalls = message.stalls
+        self.hold(
+            message.choice.provider,
+            message.stalls.connect_ms,
+            lambda emit: message.registry.value.open_llm(message.choice, emit),
+        )
+
+    def receiveMsg_Ask(self, message: Ask, sender: ActorAddress) -> None:
+        question = message.question
+        self._turn, self._started, self._clauser = question.turn, False, Clauser(first=not question.said)
+        self._expect_answer()
+        self.session.ask(question)
+
+    def receiveMsg_CancelAnswer(self, message: CancelAnswer, sender: ActorAddress) -> None:
+        self._done()
+        self.session.cancel()
+
+    def receiveMsg_Token(self, event: Token, sender: ActorAddress) -> None:
+        if event.turn != self._turn:
+            return
+        if not self._started:
+            self._started = True
+            self.tell(AnswerStarted(event.turn))
+        self._watch.expect(self._stalls.next_token_ms, "the answer stopped in the middle")
+        for clause in self._clauser.feed(event.text):
+            self.tell(Clause(event.turn, clause))
+
+    def receiveMsg_Answered(self, event: Answered, sender: ActorAddress) -> None:
+        if event.turn != self._turn:
+            return
+        self._done()
+        if rest := self._clauser.rest():
+            self.tell(Clause(event.turn, rest))
+        self.tell(AnswerDone(event.turn, event.hang_up))
+
+    def receiveMsg_StallCheck(self, message: object, sender: ActorAddress) -> None:
+        self._watch.check()
+
+    def session_opened(self) -> None:
+        self._expect_answer()
+
+    def _expect_answer(self) -> None:
+        if self._turn and self.opened and not self._started:
+            self._watch.expect(self._stalls.first_token_ms, "no first word of the answer")
+
+    def _done(self) -> None:
+        self._turn = 0
+        self._watch.relax()

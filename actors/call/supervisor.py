@@ -1,0 +1,324 @@
+"""The supervisor of one call: starts its company, replaces who fails, and carries out what the conversation wants.
+
+The decisions are elsewhere: `conversation.py` says what is to be said and who owes what, `actors/supervision.py` says
+what happens when a child ends. This actor connects the two with the children.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from thespian.actors import ActorAddress, ActorExitRequest, ChildActorExited
+
+from actors.call.conversation import VAD_HANGOVER_MS, Conversation
+from actors.call.effects import CancelTimer, Effect, End, Measured, Role, Said, SetTimer, Stalled, To
+from actors.call.member import Dispatcher
+from actors.call.responder import Responder
+from actors.call.speaker import Speaker
+from actors.call.transcriber import Transcriber
+from actors.call.transport import Transport
+from actors.errors import ProviderError, ProviderStalled, Result, Termination
+from actors.loop.actor import Timer
+from actors.loop.local import Local
+from actors.media.leg import Leg
+from actors.messages import (
+    Acknowledge,
+    AnswerDone,
+    AnswerStarted,
+    CallEnded,
+    ChildFailed,
+    Clause,
+    CloseWire,
+    Dtmf,
+    HangUp,
+    OpenResponder,
+    OpenSpeaker,
+    OpenTranscriber,
+    OpenTransport,
+    PlayoutDone,
+    PlayoutDry,
+    PlayoutStarted,
+    PlayoutStopped,
+    RouteAudio,
+    SegmentSpoken,
+    SpeechEnded,
+    SpeechStarted,
+    StartCall,
+    TakeAudioFrom,
+    Transcript,
+    TurnEnded,
+    WireClosed,
+)
+from actors.services.shared import Services
+from actors.supervision import ChildSpec, GiveUp, Leave, Recovery, Restart, RestartType, Shutdown
+from config.assistant import ProviderChoice
+from store.records import ConversationEnd, EventRow, MessageRow, MetricRow
+
+log = logging.getLogger(__name__)
+
+COMPANY: tuple[ChildSpec, ...] = (
+    ChildSpec("transport", Transport, RestartType.TEMPORARY, significant=True),
+    ChildSpec("transcriber", Transcriber),
+    ChildSpec("responder", Responder),
+    ChildSpec("speaker", Speaker),
+)
+LAST_RESORT = ProviderChoice(provider="embedded")  # speaks the error message when every voice of the chain has failed
+CLOSE_S = 2.0  # the longest that a hung-up wire may take to close
+
+#: message -> (who may send it, what it is to the conversation)
+_EVENTS: dict[type, tuple[Role, Callable[[Conversation, float, Any], None]]] = {
+    SpeechStarted: ("transport", lambda c, now, m: c.voice_started(now, m.at_ms)),
+    SpeechEnded: ("transport", lambda c, now, m: c.voice_ended(now, m.at_ms)),
+    PlayoutStarted: ("transport", lambda c, now, m: c.playout_started(now, m.utterance)),
+    PlayoutDone: ("transport", lambda c, now, m: c.playout_done(now, m.utterance)),
+    PlayoutStopped: ("transport", lambda c, now, m: c.playout_stopped(now, m.utterance, m.heard_ms, m.flushed)),
+    Dtmf: ("transport", lambda c, now, m: c.dtmf(now, m.digit)),
+    Transcript: ("transcriber", lambda c, now, m: c.heard(now, m)),
+    TurnEnded: ("transcriber", lambda c, now, m: c.turn_ended(now)),
+    AnswerStarted: ("responder", lambda c, now, m: c.answer_started(now, m.turn)),
+    Clause: ("responder", lambda c, now, m: c.clause(now, m.turn, m.text)),
+    AnswerDone: ("responder", lambda c, now, m: c.answer_done(now, m.turn, m.hang_up)),
+    SegmentSpoken: ("speaker", lambda c, now, m: c.spoken(now, m)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """Call -> itself: a timer of the conversation is due."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RestartDue:
+    """Call -> itself: the back-off of this member is over."""
+
+    role: Role
+    with_work: bool
+
+
+class Call(Dispatcher):
+    """One call. Its first message is `StartCall`; it exits when the wire is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conversation: Conversation
+        self._start: StartCall
+        self._services: Services
+        self._switchboard: ActorAddress
+        self._members: dict[str, ActorAddress] = {}
+        self._specs = {spec.role: spec for spec in COMPANY}
+        self._chains: dict[str, tuple[ProviderChoice, ...]] = {}
+        self._recoveries: dict[str, Recovery] = {}
+        self._timers: dict[str, Timer] = {}
+        self._termination: Termination | None = None
+        self._finished = False
+
+    # --- messages -------------------------------------------------------------------------------------------------
+
+    def receiveMessage(self, message: Any, sender: ActorAddress) -> None:
+        try:
+            event = _EVENTS.get(type(message))
+            if event is None:
+                super().receiveMessage(message, sender)
+            elif self._members.get(event[0]) == sender:  # what a replaced member still says does not count
+                event[1](self.conversation, time.monotonic(), message)
+                self._carry_out()
+        except Exception as error:
+            log.exception("call failed on %s", type(message).__name__)
+            self._finish(Termination(Result.SERVER_ERROR, "internal_error", type(error).__name__))
+
+    def receiveMsg_StartCall(self, message: StartCall, sender: ActorAddress) -> None:
+        self._start, self._services, self._switchboard = message, message.services.value, sender
+        assistant = message.assistant
+        self.conversation = Conversation(assistant)
+        self._chains = {"transcriber": assistant.stt, "responder": assistant.llm, "speaker": assistant.tts}
+        for spec in COMPANY:
+            self._recoveries[spec.role] = Recovery(spec, len(self._chains.get(spec.role, ())))
+            self._begin(spec.role)
+        self._record("answered", provider=message.wire.value.provider)
+        self.conversation.started(time.monotonic())
+        self._carry_out()
+
+    def receiveMsg_HangUp(self, message: HangUp, sender: ActorAddress) -> None:
+        self.conversation.hang_up(time.monotonic(), Termination(Result.SUCCESS, message.reason))
+        self._carry_out()
+
+    def receiveMsg_TimerFired(self, message: TimerFired, sender: ActorAddress) -> None:
+        self._timers.pop(message.name, None)
+        if message.name == "close" and self._termination:
+            self._finish(self._termination)
+        else:
+            self.conversation.timer(time.monotonic(), message.name)
+            self._carry_out()
+
+    def receiveMsg_PlayoutDry(self, message: PlayoutDry, sender: ActorAddress) -> None:
+        self._record("playout_dry", utterance=message.utterance)
+
+    def receiveMsg_WireClosed(self, message: WireClosed, sender: ActorAddress) -> None:
+        if self._members.get("transport") == sender:
+            self.conversation.wire_closed(time.monotonic())
+            self._carry_out()
+            self._finish(self._termination or message.termination)
+
+    def receiveMsg_ActorExitRequest(self, message: ActorExitRequest, sender: ActorAddress) -> None:
+        self._finish(self._termination or Termination(Result.SERVER_ERROR, "shutdown"))
+
+    # --- supervision ----------------------------------------------------------------------------------------------
+
+    def receiveMsg_ChildFailed(self, message: ChildFailed, sender: ActorAddress) -> None:
+        if self._members.get(message.role) == sender:
+            self._ended(self._specs[message.role].role, message.error)
+
+    def receiveMsg_ChildActorExited(self, message: ChildActorExited, sender: ActorAddress) -> None:
+        for role, address in list(self._members.items()):
+            if address == message.childAddress:
+                self._ended(role, ProviderError(role, "exited"))
+
+    def receiveMsg_RestartDue(self, message: RestartDue, sender: ActorAddress) -> None:
+        if not self._finished and message.role not in self._members:
+            self._restart(message.role, message.with_work)
+
+    def _ended(self, role: Any, error: ProviderError) -> None:
+        """A member has failed, stalled or exited: do as its recovery says."""
+        del self._members[role]
+        if self._finished:
+            return
+        now = time.monotonic()
+        decision = self._recoveries[role].ended(now, remedy=error.remedy, work=self.conversation.work(role))
+        log.warning("call %s: %s ended (%s): %s", self._start.context.id, role, error, type(decision).__name__)
+        self._record("member_failed", role=role, code=error.code, detail=str(error), then=type(decision).__name__)
+        match decision:
+            case Restart(delay_s=0.0, with_work=with_work):
+                self._restart(role, with_work)
+            case Restart(delay_s=delay_s, with_work=with_work):
+                self.call_later(delay_s, RestartDue(role, with_work))
+            case GiveUp():
+                self._give_up(role, error)
+            case Shutdown():
+                self._finish(Termination(Result.SERVER_ERROR, "transport_failed", str(error)))
+            case Leave():
+                pass
+
+    def _restart(self, role: Role, with_work: bool) -> None:
+        if role == "transcriber" and not with_work:
+            self._send("transport", Acknowledge(float("inf")))
+        self._begin(role)
+        self.conversation.replaced(time.monotonic(), role, with_work)
+        self._carry_out()
+
+    def _give_up(self, role: Role, error: ProviderError) -> None:
+        if role == "speaker" and LAST_RESORT not in self._chains[role]:
+            self._chains[role] = (LAST_RESORT,)
+            self._recoveries[role] = Recovery(self._specs[role])
+            self._begin(role)
+        self.conversation.exhausted(time.monotonic(), role, str(error))
+        self._carry_out()
+
+    def _begin(self, role: str) -> None:
+        """Create the member, tell it what to be, and connect it with the transport."""
+        member = self.createActor(self._specs[role].actor)
+        self._members[role] = member
+        self.send(member, self._opening(role))
+        if role == "transcriber":
+            self._send("transport", RouteAudio(member))
+        elif role == "speaker":
+            self._send("transport", TakeAudioFrom(member))
+
+    def _opening(self, role: str) -> Any:
+        assistant, wire = self._start.assistant, self._start.wire.value
+        if role == "transport":
+            # how long a silence ends a turn is the conversation's business: the VAD reports at once
+            endpointing = assistant.endpointing.model_copy(update={"silence_ms": VAD_HANGOVER_MS})
+            return OpenTransport(self._start.wire, Local(self._services.clock), endpointing)
+        choice = self._chains[role][self._recoveries[role].provider]
+        registry = Local(self._services.registry)
+        if role == "transcriber":
+            phrases = self._services.registry.phrases(assistant)
+            hearing = Leg.hearing_format(wire.format)
+            return OpenTranscriber(choice, hearing, assistant.language, phrases, assistant.stalls, registry)
+        if role == "responder":
+            return OpenResponder(choice, assistant.stalls, registry)
+        transport = self._members["transport"]
+        return OpenSpeaker(choice, wire.format, assistant.language, transport, assistant.stalls, registry)
+
+    # --- effects --------------------------------------------------------------------------------------------------
+
+    def _carry_out(self) -> None:
+        for effect in self.conversation.take_effects():
+            self._do(effect)
+
+    def _do(self, effect: Effect) -> None:
+        match effect:
+            case To(role=role, message=message):
+                self._send(role, message)
+            case SetTimer(name=name, delay_s=delay_s):
+                self._set_timer(name, delay_s)
+            case CancelTimer(name=name):
+                self._cancel_timer(name)
+            case Stalled(role=role, detail=detail):
+                self._replace_stalled(role, detail)
+            case Said(role=role, turn=turn, text=text, interrupted=interrupted):
+                self._write(MessageRow(self._conversation_id, turn, role, text, _utc_now(), interrupted))
+            case Measured(name=name, turn=turn, value=value):
+                self._write(MetricRow(self._conversation_id, turn, name, value, _utc_now()))
+            case End(termination=termination):
+                self._hang_up(termination)
+
+    def _send(self, role: str, message: Any) -> None:
+        if (member := self._members.get(role)) is not None:
+            self.send(member, message)
+
+    def _set_timer(self, name: str, delay_s: float) -> None:
+        self._cancel_timer(name)
+        self._timers[name] = self.call_later(delay_s, TimerFired(name))
+
+    def _cancel_timer(self, name: str) -> None:
+        if (timer := self._timers.pop(name, None)) is not None:
+            timer.cancel()
+
+    def _replace_stalled(self, role: Role, detail: str) -> None:
+        if (member := self._members.get(role)) is not None:
+            provider = self._chains[role][self._recoveries[role].provider].provider
+            self.send(member, ActorExitRequest())
+            self._ended(role, ProviderStalled(provider, detail))
+
+    # --- the end --------------------------------------------------------------------------------------------------
+
+    def _hang_up(self, termination: Termination) -> None:
+        """The wire closes, and `WireClosed` ends the call; a wire that does not close is left behind."""
+        self._termination = termination
+        self._send("transport", CloseWire())
+        self._set_timer("close", CLOSE_S)
+
+    def _finish(self, termination: Termination) -> None:
+        if self._finished:
+            return
+        self._finished = True
+        end = ConversationEnd(
+            self._conversation_id, termination.result.value, termination.reason, termination.detail, _utc_now()
+        )
+        self._write(end)
+        self.send(self._switchboard, CallEnded(self._start.context.id, termination))
+        self.send(self.myAddress, ActorExitRequest())
+
+    # --- the ledger -----------------------------------------------------------------------------------------------
+
+    @property
+    def _conversation_id(self) -> int:
+        return self._start.context.conversation_id
+
+    def _record(self, name: str, **data: Any) -> None:
+        self._write(EventRow(self._conversation_id, name, _utc_now(), data))
+
+    def _write(self, row: Any) -> None:
+        self.send(self._services.ledger, row)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)

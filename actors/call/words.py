@@ -1,0 +1,38 @@
+"""The caller's words of the turn that is under way, as the transcriber reports them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+
+class Words:
+    """Finals are added up; an interim stands for what follows the last final, until it is replaced."""
+
+    def __init__(self) -> None:
+        self._finals: list[str] = []
+        self._interim = ""
+        self.finals = 0  # in the whole call
+
+    def heard(self, text: str, final: bool) -> None:
+        if final:
+            self.finals += 1
+            self._finals.append(text)
+        self._interim = "" if final else text
+
+    def forget_interim(self) -> None:
+        """Who said it will not confirm it any more."""
+        self._interim = ""
+
+    @property
+    def text(self) -> str:
+        return " ".join(filter(None, (*self._finals, self._interim)))
+
+    def take(self) -> str:
+        """The words, which are forgotten here."""
+        text = self.text
+        self._finals, self._interim = [], ""
+        return text
+
+    def count(self, ignored: Collection[str] = ()) -> int:
+        """How many words there are beside those that only show that somebody listens."""
+        return sum(word.strip(".,!?").lower() not in ignored for word in self.text.split())

@@ -1,0 +1,19 @@
+"""What the calls of one worker share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from thespian.actors import ActorAddress
+
+from actors.media.clock import MediaClock
+from actors.providers.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Given to every call when it starts."""
+
+    registry: Registry
+    clock: MediaClock
+    ledger: ActorAddress

@@ -1,0 +1,418 @@
+"""Whole conversations in virtual time: no actors, no audio, no clock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from actors.call.conversation import Conversation
+from actors.call.effects import CancelTimer, End, Measured, Said, SetTimer, Stalled, To
+from actors.call.floor import Floor
+from actors.messages import (
+    Acknowledge,
+    Ask,
+    CancelAnswer,
+    CancelSpeech,
+    EndUtterance,
+    Finalize,
+    FlushPlayout,
+    PausePlayout,
+    ResumePlayout,
+    SegmentSpoken,
+    Speak,
+    Transcript,
+)
+from actors.providers.spec import Word
+from config.assistant import AssistantConfig
+
+
+def assistant(**changes: Any) -> AssistantConfig:
+    fields = {"name": "test", "greeting": "Hello there.", "stt": "fake", "llm": "fake", "tts": "fake", **changes}
+    return AssistantConfig.model_validate(fields)
+
+
+class Stage:
+    """Runs a conversation: feeds inputs with a virtual clock, keeps effects, fires timers when time passes."""
+
+    def __init__(self, **changes: Any) -> None:
+        self.conversation = Conversation(assistant(**changes))
+        self.now = 100.0
+        self.effects: list[Any] = []
+        self.timers: dict[str, float] = {}
+        self.heard_on_flush: float | None = None  # the transport answers each flush with this
+        self.do("started")
+
+    def do(self, name: str, *args: Any, **kwargs: Any) -> list[Any]:
+        getattr(self.conversation, name)(self.now, *args, **kwargs)
+        new = self.conversation.take_effects()
+        for effect in new:
+            if isinstance(effect, SetTimer):
+                self.timers[effect.name] = self.now + effect.delay_s
+            elif isinstance(effect, CancelTimer):
+                self.timers.pop(effect.name, None)
+        self.effects += new
+        if self.heard_on_flush is not None:
+            for flush in self.sent(FlushPlayout, new):
+                new += self.do("playout_stopped", flush.utterance, self.heard_on_flush, True)
+        return new
+
+    def wait(self, seconds: float) -> list[Any]:
+        """Let time pass, with the timers that fall due."""
+        new, end = [], self.now + seconds
+        while due := [(at, name) for name, at in self.timers.items() if at <= end]:
+            self.now, name = min(due)
+            del self.timers[name]
+            new += self.do("timer", name)
+        self.now = end
+        return new
+
+    def sent(self, kind: type, effects: list[Any] | None = None) -> list[Any]:
+        chosen = self.effects if effects is None else effects
+        return [e.message for e in chosen if isinstance(e, To) and isinstance(e.message, kind)]
+
+    def said(self) -> list[tuple[str, str, bool]]:
+        return [(e.role, e.text, e.interrupted) for e in self.effects if isinstance(e, Said)]
+
+    def ends(self) -> list[str]:
+        return [e.termination.reason for e in self.effects if isinstance(e, End)]
+
+    @property
+    def floor(self) -> Floor:
+        return self.conversation.floor
+
+    def speak_out(self) -> None:
+        """The speaker delivers everything of the current utterance and the caller hears it all."""
+        utterance = self.deliver()
+        self.do("playout_started", utterance)
+        self.do("playout_done", utterance)
+
+    def deliver(self, each_ms: float = 200.0) -> int:
+        utterance = self.conversation.delivery.utterance
+        assert utterance is not None
+        for segment in [s for s in utterance.segments if not s.done]:
+            words = tuple(Word(w, i * each_ms, (i + 1) * each_ms) for i, w in enumerate(segment.text.split()))
+            self.do("spoken", SegmentSpoken(utterance.number, segment.number, len(words) * each_ms, words))
+            self.do("spoken", SegmentSpoken(utterance.number, segment.number, 0.0, done=True))
+        return utterance.number
+
+    def caller_says(self, text: str, voice_ms: float = 1000.0) -> list[Any]:
+        """Voice, silence, and the transcriber's answer to our question for a transcript."""
+        start = self.now * 1000
+        self.do("voice_started", start)
+        self.wait(voice_ms / 1000)
+        self.wait(0.1)
+        new = self.do("voice_ended", start + voice_ms)
+        new += self.wait(0.4)
+        if text:
+            new += self.do("heard", Transcript(text, True, start + voice_ms))
+        return new + self.do("turn_ended")
+
+    def answer(self, *clauses: str, hang_up: bool = False, done: bool = True) -> None:
+        turn = self.conversation.turn
+        self.do("answer_started", turn)
+        for clause in clauses:
+            self.do("clause", turn, clause)
+        if done:
+            self.do("answer_done", turn, hang_up)
+
+
+@pytest.fixture
+def stage() -> Stage:
+    stage = Stage()
+    stage.speak_out()
+    return stage
+
+
+def test_a_turn_from_greeting_to_answer(stage: Stage):
+    assert stage.floor is Floor.LISTENING
+    stage.caller_says("what time is it")
+    assert [m.text for m in stage.sent(Ask)[-1].question.history] == ["Hello there.", "what time is it"]
+    assert stage.floor is Floor.THINKING
+    stage.answer("It is noon.", "Anything else?")
+    assert [m.text for m in stage.sent(Speak)] == ["Hello there.", "It is noon.", "Anything else?"]
+    assert len(stage.sent(EndUtterance)) == 2
+    stage.speak_out()
+    assert stage.said() == [
+        ("assistant", "Hello there.", False),
+        ("user", "what time is it", False),
+        ("assistant", "It is noon. Anything else?", False),
+    ]
+    assert stage.floor is Floor.LISTENING
+
+
+def test_latency_is_measured_from_the_end_of_the_voice(stage: Stage):
+    stage.caller_says("hello")
+    stage.wait(0.2)
+    stage.answer("Hi.")
+    stage.wait(0.1)
+    stage.do("playout_started", stage.deliver())
+    figures = {e.name: round(e.value) for e in stage.effects if isinstance(e, Measured)}
+    assert figures == {
+        "end_of_turn_ms": 500,
+        "llm_first_token_ms": 200,
+        "llm_first_clause_ms": 200,
+        "tts_first_audio_ms": 100,
+        "turn_latency_ms": 800,
+    }
+
+
+def test_the_transcript_is_asked_for_when_the_silence_has_lasted(stage: Stage):
+    stage.do("voice_started", 0)
+    stage.wait(1.0)
+    stage.do("voice_ended", 1000)
+    assert not stage.sent(Finalize, stage.wait(0.25))
+    assert stage.sent(Finalize, stage.wait(0.1))
+
+
+def test_a_pause_within_a_sentence_does_not_end_the_turn(stage: Stage):
+    stage.do("voice_started", 0)
+    stage.wait(1.0)
+    stage.do("voice_ended", 1000)
+    stage.wait(0.2)
+    stage.do("voice_started", 1200)
+    assert not stage.sent(Finalize, stage.wait(1.0))
+    assert stage.floor is Floor.HEARING
+
+
+def test_a_provider_that_knows_the_end_of_the_turn_is_believed(stage: Stage):
+    stage.do("voice_started", 0)
+    stage.do("heard", Transcript("stop here", True, 800))
+    stage.do("turn_ended")
+    assert stage.sent(Ask)[-1].question.history[-1].text == "stop here"
+
+
+def test_a_final_transcript_acknowledges_its_audio(stage: Stage):
+    assert stage.sent(Acknowledge, stage.do("heard", Transcript("yes", True, 640.0))) == [Acknowledge(640.0)]
+
+
+def test_barge_in_pauses_flushes_cancels_and_remembers_what_was_heard(stage: Stage):
+    stage.caller_says("tell me a story")
+    stage.answer("Once upon a time.", done=False)
+    utterance = stage.deliver()
+    stage.do("playout_started", utterance)
+    assert stage.sent(PausePlayout, stage.do("voice_started", 5000))
+    new = stage.do("heard", Transcript("stop it", False, 5300))
+    assert stage.sent(FlushPlayout, new) == [FlushPlayout(utterance)]
+    assert stage.sent(CancelAnswer, new)
+    assert stage.sent(CancelSpeech, new)
+    stage.do("playout_stopped", utterance, 390.0, True)
+    assert stage.said()[-1] == ("assistant", "Once upon", True)
+    stage.do("voice_ended", 5600)
+    stage.wait(0.4)
+    stage.do("heard", Transcript("stop it", True, 5600))
+    stage.do("turn_ended")
+    texts = [m.text for m in stage.sent(Ask)[-1].question.history]
+    assert texts == ["Hello there.", "tell me a story", "Once upon", "stop it"]
+
+
+def test_the_next_question_waits_until_it_is_known_what_was_heard(stage: Stage):
+    stage.caller_says("tell me a story")
+    stage.answer("Once upon a time.", done=False)
+    utterance = stage.deliver()
+    stage.do("playout_started", utterance)
+    stage.do("heard", Transcript("stop it", True, 5600))
+    assert not stage.sent(Ask, stage.do("turn_ended"))
+    assert (
+        stage.sent(Ask, stage.do("playout_stopped", utterance, 390.0, True))[0].question.history[-2].text == "Once upon"
+    )
+
+
+@pytest.mark.parametrize("words", ["", "mhm", "Yeah, okay."])
+def test_a_cough_or_a_sign_of_listening_gives_the_floor_back(stage: Stage, words: str):
+    stage.caller_says("tell me a story")
+    stage.answer("Once upon a time.")
+    stage.do("playout_started", stage.deliver())
+    stage.do("voice_started", 5000)
+    stage.wait(0.3)
+    assert stage.sent(Finalize, stage.do("voice_ended", 5200))
+    if words:
+        stage.do("heard", Transcript(words, True, 5200))
+    assert stage.sent(ResumePlayout, stage.do("turn_ended"))
+    assert stage.floor is Floor.SPEAKING
+    assert not stage.sent(FlushPlayout)
+
+
+def test_a_voice_that_lasts_takes_the_floor_without_words(stage: Stage):
+    stage.caller_says("tell me a story")
+    stage.answer("Once upon a time.")
+    stage.do("playout_started", stage.deliver())
+    stage.do("voice_started", 5000)
+    assert stage.sent(FlushPlayout, stage.wait(0.5))
+    assert stage.floor is Floor.HEARING
+
+
+def test_a_caller_who_goes_on_before_the_answer_is_one_turn(stage: Stage):
+    stage.heard_on_flush = 0.0
+    stage.caller_says("I would like")
+    stage.caller_says("to book a table")
+    assert stage.sent(Ask)[-1].question.history[-1].text == "I would like to book a table"
+    stage.answer("For when?")
+    stage.speak_out()
+    assert ("user", "I would like to book a table", False) in stage.said()
+
+
+def test_barge_in_can_be_switched_off():
+    stage = Stage(barge_in={"enabled": False})
+    stage.do("playout_started", stage.deliver())
+    stage.do("voice_started", 0)
+    stage.do("heard", Transcript("stop", False, 300))
+    stage.wait(1)
+    assert not stage.sent(PausePlayout)
+    assert not stage.sent(FlushPlayout)
+    assert stage.floor is Floor.SPEAKING
+
+
+def test_late_words_of_a_turn_that_was_ended_without_them_do_not_start_another(stage: Stage):
+    stage.do("voice_started", 0)
+    stage.do("heard", Transcript("hello", False, 500))
+    stage.wait(1.0)
+    stage.do("voice_ended", 1000)
+    assert stage.sent(Ask, stage.wait(0.3 + 0.7))
+    stage.do("heard", Transcript("hello", True, 1000))
+    stage.do("turn_ended")
+    assert len(stage.sent(Ask)) == 1
+    assert stage.floor is Floor.THINKING
+
+
+def test_speech_without_words_is_answered_if_the_assistant_has_an_answer():
+    stage = Stage(not_understood="Pardon?")
+    stage.speak_out()
+    stage.caller_says("")
+    assert stage.sent(Speak)[-1].text == "Pardon?"
+
+
+def test_noise_is_no_turn(stage: Stage):
+    stage.caller_says("", voice_ms=120)
+    assert stage.floor is Floor.LISTENING
+    assert not stage.sent(Ask)
+
+
+def test_idle_prompts_then_goodbye():
+    stage = Stage(idle={"timeout_s": 5, "prompts": ["Still there?"], "goodbye": "Bye."})
+    stage.speak_out()
+    stage.wait(5)
+    assert stage.sent(Speak)[-1].text == "Still there?"
+    stage.speak_out()
+    stage.wait(5)
+    assert stage.sent(Speak)[-1].text == "Bye."
+    stage.speak_out()
+    assert stage.ends() == ["idle"]
+
+
+def test_max_duration_ends_with_its_message_whatever_happens():
+    stage = Stage(max_duration_s=5)
+    stage.speak_out()
+    stage.caller_says("tell me a story")
+    stage.answer("Once upon a time.", done=False)
+    stage.do("playout_started", stage.deliver())
+    stage.wait(20)
+    assert stage.sent(Speak)[-1].text == stage.conversation.assistant.max_duration_message
+    stage.do("voice_started", 0)
+    stage.speak_out()
+    assert stage.ends() == ["max_duration"]
+
+
+def test_last_words_that_are_never_heard_do_not_hold_the_call(stage: Stage):
+    stage.do("exhausted", "responder", "no provider left")
+    assert stage.sent(Speak)[-1].text == stage.conversation.assistant.error_message
+    stage.wait(25)
+    assert stage.ends() == ["provider_exhausted"]
+
+
+def test_an_answer_may_end_the_call(stage: Stage):
+    stage.caller_says("goodbye")
+    stage.answer("Bye bye.", hang_up=True)
+    stage.speak_out()
+    assert stage.ends() == ["assistant_hung_up"]
+
+
+def test_an_interrupted_goodbye_does_not_end_the_call(stage: Stage):
+    stage.caller_says("goodbye")
+    stage.answer("Bye bye.", hang_up=True)
+    utterance = stage.deliver()
+    stage.do("playout_started", utterance)
+    stage.do("heard", Transcript("wait", True, 9000))
+    stage.do("playout_stopped", utterance, 100.0, True)
+    stage.wait(0.4)
+    stage.do("turn_ended")
+    stage.answer("Yes?")
+    stage.speak_out()
+    assert stage.ends() == []
+
+
+def test_keys_are_a_question_whose_digits_are_not_stored(stage: Stage):
+    for digit in "42#":
+        stage.do("dtmf", digit)
+    stage.wait(0)
+    assert stage.sent(Ask)[-1].question.history[-1].text == "pressed 4 2"
+    stage.answer("Thanks.")
+    stage.speak_out()
+    assert ("user", "[pressed 2 keys]", False) in stage.said()
+
+
+def test_a_key_interrupts(stage: Stage):
+    stage.caller_says("menu")
+    stage.answer("Press one for sales.")
+    stage.do("playout_started", stage.deliver())
+    assert stage.sent(FlushPlayout, stage.do("dtmf", "1"))
+
+
+# --- members that fail ---------------------------------------------------------------------------------------------
+
+
+def test_a_replaced_responder_goes_on_behind_what_was_said(stage: Stage):
+    stage.caller_says("tell me a story")
+    stage.answer("Once upon a time.", done=False)
+    assert stage.conversation.work("responder") == ("question", 1)
+    question = stage.sent(Ask, stage.do("replaced", "responder", True))[0].question
+    assert question.said == "Once upon a time."
+    assert question.history[-1].text == "tell me a story"
+
+
+def test_a_question_that_kills_is_not_asked_again(stage: Stage):
+    stage.caller_says("poison")
+    new = stage.do("replaced", "responder", False)
+    assert not stage.sent(Ask, new)
+    assert stage.sent(Speak, new)[0].text == stage.conversation.assistant.ask_again
+    stage.speak_out()
+    assert stage.floor is Floor.LISTENING
+
+
+def test_a_replaced_speaker_goes_on_in_mid_sentence(stage: Stage):
+    stage.caller_says("tell me a story")
+    stage.answer("one two three four", "five six")
+    utterance = stage.conversation.delivery.utterance
+    words = (Word("one", 0, 200), Word("two", 200, 400))
+    stage.do("spoken", SegmentSpoken(utterance.number, utterance.segments[0].number, 400, words))
+    new = stage.do("replaced", "speaker", True)
+    assert [m.text for m in stage.sent(Speak, new)] == ["three four", "five six"]
+    assert stage.sent(EndUtterance, new)
+
+
+def test_a_replaced_transcriber_is_asked_again(stage: Stage):
+    stage.do("voice_started", 0)
+    stage.wait(1)
+    stage.do("voice_ended", 1000)
+    stalls = [e for e in stage.wait(0.3 + 0.7) if isinstance(e, Stalled)]
+    assert [s.role for s in stalls] == ["transcriber"]
+    assert stage.sent(Finalize, stage.do("replaced", "transcriber", True))
+
+
+def test_a_transcriber_without_results_while_somebody_speaks_has_stalled(stage: Stage):
+    stage.do("voice_started", 0)
+    stage.wait(1.0)
+    stage.do("heard", Transcript("", False, 1000))
+    assert not [e for e in stage.wait(1.4) if isinstance(e, Stalled)]
+    assert [e for e in stage.wait(0.2) if isinstance(e, Stalled)]
+
+
+def test_the_caller_hanging_up_leaves_the_history_true(stage: Stage):
+    stage.caller_says("tell me a story")
+    stage.answer("Once upon a time.")
+    utterance = stage.deliver()
+    stage.do("playout_started", utterance)
+    stage.do("playout_stopped", utterance, 390.0, True)
+    stage.do("wire_closed")
+    assert stage.said()[-1] == ("assistant", "Once upon", True)
+    assert stage.floor is Floor.ENDED

@@ -1,0 +1,268 @@
+"""Fake STT, LLM and TTS that fail on script. They speak and understand the language of `tones`.
+
+`Faults` is the script: a test plants a fault for a kind of provider ("the second sentence raises", "the third token
+stalls") and the sessions ask whether it is their turn. Faults outlive a session, as a broken provider does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from actors.errors import ProviderError, Remedy
+from actors.media.audio import PCM_8K, AudioFormat, Encoding
+from actors.media.resample import Converter
+from actors.providers.spec import (
+    Answered,
+    EndOfTurn,
+    Final,
+    Interim,
+    LlmSession,
+    Options,
+    ProviderSpec,
+    Question,
+    SegmentAudio,
+    SegmentDone,
+    SessionFailed,
+    SttSession,
+    Token,
+    TtsSession,
+    Word,
+)
+from tests.fakes import tones
+
+How = Literal["raise", "exit", "stall", "fail", "config"]
+
+
+@dataclass
+class Fault:
+    """`how` it fails at `where` ("open", "hear", "finalize", "ask", "token", "speak", "audio"), from the `nth` time on,
+    `times` times; `only`: just for work that contains this text."""
+
+    where: str
+    how: How
+    nth: int = 1
+    times: int = 1
+    only: str = ""
+
+
+class Faults:
+    """What goes wrong in this test."""
+
+    def __init__(self) -> None:
+        self.planted: list[Fault] = []
+        self.struck: list[str] = []
+
+    def plant(self, where: str, how: How, nth: int = 1, times: int = 1, only: str = "") -> None:
+        self.planted.append(Fault(where, how, nth, times, only))
+
+    def clear(self) -> None:
+        self.planted.clear()
+        self.struck.clear()
+
+    def strike(self, where: str, work: str = "") -> How | None:
+        for fault in self.planted:
+            if fault.where == where and fault.times and fault.only in work:
+                fault.nth -= 1
+                if fault.nth <= 0:
+                    fault.times -= 1
+                    self.struck.append(f"{where}:{fault.how}")
+                    return fault.how
+        return None
+
+
+FAULTS = Faults()
+QUESTIONS: list[Question] = []  # what language models were asked
+
+
+class _Fallible:
+    """Carries out what the script says."""
+
+    stalled = False
+    emit: Callable[..., None]
+
+    def strikes(self, where: str, work: str = "") -> bool:
+        """Whether the session has stalled, now or before; other faults raise or are emitted."""
+        how = FAULTS.strike(where, work)
+        if how == "raise":
+            raise RuntimeError(f"scripted failure at {where}")
+        if how == "exit":
+            raise SystemExit(1)
+        if how == "config":
+            raise ProviderError("fake", "wrong key", Remedy.CONFIG)
+        if how == "fail":
+            self.emit(SessionFailed(ProviderError("fake", f"scripted failure at {where}")))
+        self.stalled = self.stalled or how in ("stall", "fail")
+        return self.stalled
+
+
+class FakeOptions(Options):
+    """Options of all fakes; `tag` tells chains apart."""
+
+    tag: str = ""
+
+
+class FakeTtsOptions(FakeOptions):
+    speed: float = 4.0  # audio seconds made per second
+    word_times: bool = True
+
+
+class FakeLlmOptions(FakeOptions):
+    reply: str = ""  # empty: repeat the question
+    tokens_per_s: float = 0.0  # 0: at once
+    hang_up_on: str = "goodbye"
+
+
+class FakeStt(_Fallible, SttSession):
+    """Reads the tones that it hears; interims every 200 ms of sound, finals when asked."""
+
+    def __init__(self, options: FakeOptions, emit, audio: AudioFormat, language: str, phrases: tuple[str, ...]) -> None:
+        super().__init__(options, emit, audio, language, phrases)
+        self._pcm = bytearray()
+        self._convert = Converter(audio, PCM_8K)
+        self._fed_ms = self._told_ms = 0.0
+        self.closed = False
+
+    async def open(self) -> None:
+        if self.strikes("open"):
+            await asyncio.Event().wait()
+
+    def hear(self, payload: bytes) -> None:
+        self._fed_ms += self.audio.duration_ms(len(payload))
+        if self.strikes("hear", " ".join(tones.read(bytes(self._pcm)))):
+            return
+        self._pcm += self._convert.convert(payload)
+        if self._fed_ms - self._told_ms >= 200:
+            self._told_ms = self._fed_ms
+            self.emit(Interim(" ".join(tones.read(bytes(self._pcm)))))
+
+    def finalize(self) -> None:
+        if self.strikes("finalize"):
+            return
+        text = " ".join(tones.read(bytes(self._pcm)))
+        self._pcm.clear()
+        if text:
+            self.emit(Final(text, self._fed_ms))
+        self.emit(EndOfTurn())
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class FakeLlm(_Fallible, LlmSession):
+    """Answers `reply` (or the question itself), token by token."""
+
+    def __init__(self, options: FakeLlmOptions, emit) -> None:
+        super().__init__(options, emit)
+        self._task: asyncio.Task[None] | None = None
+
+    def ask(self, question: Question) -> None:
+        self.cancel()
+        QUESTIONS.append(question)
+        text = question.history[-1].text
+        if self.strikes("ask", text):
+            return
+        answer = self.options.reply or f"you said {text}"
+        rest = answer.removeprefix(question.said) if question.said else answer
+        hang_up = bool(self.options.hang_up_on) and self.options.hang_up_on in text
+        self._task = asyncio.get_running_loop().create_task(self._answer(question.turn, rest, hang_up))
+
+    async def _answer(self, turn: int, text: str, hang_up: bool) -> None:
+        for word in text.split(" "):
+            if self.options.tokens_per_s:
+                await asyncio.sleep(1 / self.options.tokens_per_s)
+            try:
+                if self.strikes("token", word):
+                    return
+            except (RuntimeError, SystemExit) as error:
+                self.emit(SessionFailed(ProviderError("fake", str(error))))
+                return
+            self.emit(Token(turn, word + " "))
+        self.emit(Answered(turn, hang_up))
+
+    def cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    def close(self) -> None:
+        self.cancel()
+
+
+class FakeTts(_Fallible, TtsSession):
+    """Spells its segments in chunks of 100 ms, `speed` times as fast as they are heard."""
+
+    def __init__(self, options: FakeTtsOptions, emit, audio: AudioFormat, language: str) -> None:
+        super().__init__(options, emit, audio, language)
+        self._queue: asyncio.Queue[tuple[int, str]] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        if self.strikes("open"):
+            await asyncio.Event().wait()
+
+    def speak(self, segment: int, text: str) -> None:
+        if self.strikes("speak", text):
+            return
+        self._queue.put_nowait((segment, text))
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._speak_all())
+
+    async def _speak_all(self) -> None:
+        while True:
+            segment, text = await self._queue.get()
+            convert = Converter(PCM_8K, self.audio)
+            pcm, at_ms = tones.spell(text), 0
+            words = [Word(word, i * 200.0, i * 200.0 + 160) for i, word in enumerate(text.split())]
+            for start in range(0, len(pcm), 1600):
+                try:
+                    if self.strikes("audio", text):
+                        return
+                except (RuntimeError, SystemExit) as error:
+                    self.emit(SessionFailed(ProviderError("fake", str(error))))
+                    return
+                here = tuple(w for w in words if at_ms <= w.start_ms < at_ms + 100) if self.options.word_times else ()
+                self.emit(SegmentAudio(segment, convert.convert(pcm[start : start + 1600]), here))
+                at_ms += 100
+                await asyncio.sleep(0.1 / self.options.speed)
+            if tail := convert.flush():
+                self.emit(SegmentAudio(segment, tail))
+            self.emit(SegmentDone(segment))
+
+    def cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        self._task, self._queue = None, asyncio.Queue()
+
+    def close(self) -> None:
+        self.cancel()
+
+
+_FORMATS = tuple(AudioFormat(e, r) for e in (Encoding.MULAW, Encoding.PCM) for r in (8000, 16000))
+SPECS = (
+    ProviderSpec(
+        name="fake",
+        kind="stt",
+        summary="reads tones",
+        options=FakeOptions,
+        session="tests.fakes.providers:FakeStt",
+        formats=_FORMATS,
+    ),
+    ProviderSpec(
+        name="fake",
+        kind="llm",
+        summary="repeats",
+        options=FakeLlmOptions,
+        session="tests.fakes.providers:FakeLlm",
+    ),
+    ProviderSpec(
+        name="fake",
+        kind="tts",
+        summary="spells tones",
+        options=FakeTtsOptions,
+        session="tests.fakes.providers:FakeTts",
+        word_times=True,
+    ),
+)
