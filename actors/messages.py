@@ -42,9 +42,14 @@ class CallEnded:
 
 @dataclass(frozen=True, slots=True)
 class HangUpAll:
-    """worker -> Switchboard: end every call, with this reason."""
+    """worker -> Switchboard: end every call, with this reason; `AllEnded` answers when the last one is gone."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AllEnded:
+    """Switchboard -> worker: there is no call left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +61,11 @@ class HangUp:
 
 @dataclass(frozen=True, slots=True)
 class ChildFailed:
-    """any member -> Call: I am of no use any more and have exited."""
+    """any member -> Call: I am of no use any more and have exited; `work`: the text that did it, where it is known."""
 
     role: str
     error: ProviderError
+    work: str = ""
 
 
 @dataclass(frozen=True, slots=True)

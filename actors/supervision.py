@@ -15,7 +15,6 @@ Source: https://www.erlang.org/doc/system/sup_princ.html (restart strategy, maxi
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -87,12 +86,10 @@ class Recovery:
         self.provider = 0
         self.restarts = 0  # in all, for people
         self._recent: deque[float] = deque()
-        self._deaths: tuple[Hashable, int] = (None, 0)
+        self._deaths: tuple[str, int] = ("", 0)
 
-    def ended(
-        self, now: float, *, normal: bool = False, remedy: Remedy = Remedy.RETRY, work: Hashable = None
-    ) -> Decision:
-        """The child has ended at `now` (s); `work` identifies what it was doing, None when it was idle."""
+    def ended(self, now: float, *, normal: bool = False, remedy: Remedy = Remedy.RETRY, work: str = "") -> Decision:
+        """The child has ended at `now` (s); `work` identifies what it was doing, empty when it was idle."""
         if self.spec.significant:
             return Shutdown()
         if self.spec.restart is RestartType.TEMPORARY or (normal and self.spec.restart is RestartType.TRANSIENT):
@@ -108,10 +105,10 @@ class Recovery:
     def _has_next(self) -> bool:
         return self.provider + 1 < self._providers
 
-    def _count_death(self, work: Hashable) -> bool:
+    def _count_death(self, work: str) -> bool:
         """Whether `work` has now killed the child too often."""
         known, deaths = self._deaths
-        self._deaths = (work, deaths + 1 if work == known else 1) if work is not None else (None, 0)
+        self._deaths = (work, deaths + 1 if work == known else 1) if work else ("", 0)
         return self._deaths[1] >= MAX_DEATHS
 
     def _too_often(self, now: float) -> bool:
@@ -123,7 +120,7 @@ class Recovery:
         self.provider += 1
         self.restarts += 1
         self._recent.clear()
-        self._deaths = (None, 0)
+        self._deaths = ("", 0)
         return Restart(0.0, self.provider, with_work=True)
 
     def _same_provider(self, now: float, with_work: bool) -> Restart:

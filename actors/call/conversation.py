@@ -7,8 +7,6 @@ here, and `replaced` hands it to the member's successor.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
 from actors.call.delivery import Delivery
 from actors.call.effects import CancelTimer, Effect, End, Measured, Role, Said, SetTimer, Stalled, To
 from actors.call.floor import TABLE, Floor, Input
@@ -60,7 +58,7 @@ class Conversation:
         self._keys = ""
         self._voice = False
         self._voice_since_ms = 0.0
-        self._voice_ms = 0.0
+        self._voice_ms = self._voice_end_ms = 0.0
         self._voice_end_s = 0.0
         self._asked_s = self._clause_s = 0.0
         self._idle_prompts = 0
@@ -91,6 +89,7 @@ class Conversation:
     def voice_ended(self, now: float, at_ms: float) -> None:
         self._now, self._voice = now, False
         self._voice_ms += at_ms - self._voice_since_ms
+        self._voice_end_ms = at_ms
         self._voice_end_s = now - VAD_HANGOVER_MS / 1000
         self._do(CancelTimer("stt_stall"))
         self._floor_input(Input.VOICE_ENDED)
@@ -104,7 +103,7 @@ class Conversation:
             self._do(To("transport", Acknowledge(transcript.end_ms)))
         if self._late:
             return
-        self._words.heard(transcript.text, transcript.final)
+        self._words.heard(transcript.text, transcript.final, transcript.end_ms)
         if self._words_count():
             self._idle_prompts = 0
             self._floor_input(Input.WORDS)
@@ -203,22 +202,22 @@ class Conversation:
 
     # --- supervision ----------------------------------------------------------------------------------------------
 
-    def work(self, role: Role) -> Hashable:
-        """What the member is doing, so that work which kills it again is recognised; None when it is idle."""
+    def work(self, role: Role) -> str:
+        """What the member is doing, so that work which kills it again is recognised; empty when it is idle."""
         if role == "responder":
-            return ("question", self.turn) if self._question_open else None
+            return f"question {self.turn}" if self._question_open else ""
         if role == "speaker":
             pending = self.delivery.utterance.pending if self.delivery.utterance else None
-            return ("segment", pending.text) if pending else None
-        return ("audio", self._words.finals) if self._voice or self.floor is Floor.SETTLING else None
+            return pending.text if pending else ""
+        return f"audio {self._words.finals}" if self._voice or self.floor is Floor.SETTLING else ""
 
-    def replaced(self, now: float, role: Role, with_work: bool) -> None:
-        """The member has a successor: give it what its predecessor owed, or (without) do without it."""
+    def replaced(self, now: float, role: Role, without: str = "") -> None:
+        """The member has a successor: give it what its predecessor owed, but for `without` (one of its `work`s)."""
         self._now = now
         if role == "responder":
-            self._ask_once_more(with_work)
+            self._ask_once_more(with_work=not without)
         elif role == "speaker":
-            self.delivery.speak_once_more(skip=not with_work)
+            self.delivery.speak_once_more(skip=without)
         elif role == "transcriber":
             self._hear_once_more()
 
@@ -256,9 +255,10 @@ class Conversation:
         self._do(SetTimer("transcript", self.assistant.endpointing.transcript_timeout_ms / 1000))
 
     def settle_without_transcript(self) -> None:
-        """Words, even interim ones, are better than a longer wait; a voice without any is owed."""
-        if self._words.text or self._voice_ms < NOISE_MS:
+        """Words, even interim ones, are better than a longer wait, if they are all; else the rest is owed."""
+        if (self._words.text and self._words.until_ms >= self._voice_end_ms) or self._voice_ms < NOISE_MS:
             self._late = True
+            self._do(To("transport", Acknowledge(self._voice_end_ms)))
             self.end_turn()
         else:
             self._do(Stalled("transcriber", "no transcript after the end of speech"))

@@ -42,8 +42,8 @@ class Delivery:
         self.utterance.complete = True
         self._do(To("speaker", EndUtterance(self.utterance.number)))
 
-    def speak_once_more(self, skip: bool) -> None:
-        """A new speaker takes over: give it what its predecessor owed."""
+    def speak_once_more(self, skip: str = "") -> None:
+        """A new speaker takes over: give it what its predecessor owed, but for the segment with the text `skip`."""
         if self.utterance is None:
             return
         for text in self.utterance.cut(skip):

@@ -16,7 +16,7 @@ from thespian.actors import ActorAddress, ActorExitRequest
 
 from actors.errors import ProviderError, ProviderStalled, Remedy
 from actors.loop.actor import LoopActor, TaskFailed
-from actors.messages import ChildFailed, MemberReady
+from actors.messages import ChildFailed, MemberReady, Speak
 from actors.providers.spec import Emit, Session, SessionFailed
 from config.errors import BadInput
 
@@ -65,21 +65,21 @@ class Member(Dispatcher):
         try:
             super().receiveMessage(message, sender)
         except ProviderError as error:
-            self.fail(error)
+            self.fail(error, message)
         except BadInput as error:
-            self.fail(ProviderError(self.role, str(error), Remedy.CONFIG))
+            self.fail(ProviderError(self.role, str(error), Remedy.CONFIG), message)
         except Exception as error:
             log.exception("%s failed on %s", self.role, type(message).__name__)
-            self.fail(ProviderError(self.role, f"{type(error).__name__}: {error}"))
+            self.fail(ProviderError(self.role, f"{type(error).__name__}: {error}"), message)
 
     def tell(self, message: Any) -> None:
         """To the supervisor."""
         self.send(self.supervisor, message)
 
-    def fail(self, error: ProviderError) -> None:
+    def fail(self, error: ProviderError, message: Any) -> None:
         """Say why, let go of everything and exit."""
         self._failed = True
-        self.tell(ChildFailed(self.role, error))
+        self.tell(ChildFailed(self.role, error, message.text if isinstance(message, Speak) else ""))
         self.send(self.myAddress, ActorExitRequest())
 
     def close(self) -> None:

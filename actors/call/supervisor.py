@@ -23,9 +23,9 @@ from actors.call.speaker import Speaker
 from actors.call.transcriber import Transcriber
 from actors.call.transport import Transport
 from actors.errors import ProviderError, ProviderStalled, Result, Termination
-from actors.loop.actor import Timer
 from actors.loop.local import Local
-from actors.media.leg import Leg
+from actors.loop.timers import Timer
+from actors.media.inbound import hearing_format
 from actors.messages import (
     Acknowledge,
     AnswerDone,
@@ -99,7 +99,7 @@ class RestartDue:
     """Call -> itself: the back-off of this member is over."""
 
     role: Role
-    with_work: bool
+    without: str
 
 
 class Call(Dispatcher):
@@ -173,7 +173,7 @@ class Call(Dispatcher):
 
     def receiveMsg_ChildFailed(self, message: ChildFailed, sender: ActorAddress) -> None:
         if self._members.get(message.role) == sender:
-            self._ended(self._specs[message.role].role, message.error)
+            self._ended(message.role, message.error, message.work)
 
     def receiveMsg_ChildActorExited(self, message: ChildActorExited, sender: ActorAddress) -> None:
         for role, address in list(self._members.items()):
@@ -182,22 +182,22 @@ class Call(Dispatcher):
 
     def receiveMsg_RestartDue(self, message: RestartDue, sender: ActorAddress) -> None:
         if not self._finished and message.role not in self._members:
-            self._restart(message.role, message.with_work)
+            self._restart(message.role, message.without)
 
-    def _ended(self, role: Any, error: ProviderError) -> None:
+    def _ended(self, role: Any, error: ProviderError, work: str = "") -> None:
         """A member has failed, stalled or exited: do as its recovery says."""
         del self._members[role]
         if self._finished:
             return
-        now = time.monotonic()
-        decision = self._recoveries[role].ended(now, remedy=error.remedy, work=self.conversation.work(role))
+        work = work or self.conversation.work(role)
+        decision = self._recoveries[role].ended(time.monotonic(), remedy=error.remedy, work=work)
         log.warning("call %s: %s ended (%s): %s", self._start.context.id, role, error, type(decision).__name__)
         self._record("member_failed", role=role, code=error.code, detail=str(error), then=type(decision).__name__)
         match decision:
             case Restart(delay_s=0.0, with_work=with_work):
-                self._restart(role, with_work)
+                self._restart(role, "" if with_work else work)
             case Restart(delay_s=delay_s, with_work=with_work):
-                self.call_later(delay_s, RestartDue(role, with_work))
+                self.call_later(delay_s, RestartDue(role, "" if with_work else work))
             case GiveUp():
                 self._give_up(role, error)
             case Shutdown():
@@ -205,11 +205,11 @@ class Call(Dispatcher):
             case Leave():
                 pass
 
-    def _restart(self, role: Role, with_work: bool) -> None:
-        if role == "transcriber" and not with_work:
+    def _restart(self, role: Role, without: str) -> None:
+        if role == "transcriber" and without:
             self._send("transport", Acknowledge(float("inf")))
         self._begin(role)
-        self.conversation.replaced(time.monotonic(), role, with_work)
+        self.conversation.replaced(time.monotonic(), role, without)
         self._carry_out()
 
     def _give_up(self, role: Role, error: ProviderError) -> None:
@@ -240,7 +240,7 @@ class Call(Dispatcher):
         registry = Local(self._services.registry)
         if role == "transcriber":
             phrases = self._services.registry.phrases(assistant)
-            hearing = Leg.hearing_format(wire.format)
+            hearing = hearing_format(wire.format)
             return OpenTranscriber(choice, hearing, assistant.language, phrases, assistant.stalls, registry)
         if role == "responder":
             return OpenResponder(choice, assistant.stalls, registry)

@@ -8,7 +8,7 @@ from thespian.actors import ActorAddress, ChildActorExited
 
 from actors.call.member import Dispatcher
 from actors.call.supervisor import Call
-from actors.messages import CallEnded, HangUp, HangUpAll, StartCall
+from actors.messages import AllEnded, CallEnded, HangUp, HangUpAll, StartCall
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +19,7 @@ class Switchboard(Dispatcher):
     def __init__(self) -> None:
         super().__init__()
         self.calls: list[ActorAddress] = []
+        self._waiting: list[ActorAddress] = []  # for the last call to end
 
     def receiveMsg_StartCall(self, message: StartCall, sender: ActorAddress) -> None:
         call = self.createActor(Call)
@@ -29,6 +30,8 @@ class Switchboard(Dispatcher):
     def receiveMsg_HangUpAll(self, message: HangUpAll, sender: ActorAddress) -> None:
         for call in self.calls:
             self.send(call, HangUp(message.reason))
+        self._waiting.append(sender)
+        self._tell_if_empty()
 
     def receiveMsg_CallEnded(self, message: CallEnded, sender: ActorAddress) -> None:
         end = message.termination
@@ -36,3 +39,8 @@ class Switchboard(Dispatcher):
 
     def receiveMsg_ChildActorExited(self, message: ChildActorExited, sender: ActorAddress) -> None:
         self.calls = [call for call in self.calls if call != message.childAddress]
+        self._tell_if_empty()
+
+    def _tell_if_empty(self) -> None:
+        while self._waiting and not self.calls:
+            self.send(self._waiting.pop(), AllEnded())

@@ -40,13 +40,14 @@ class Segment:
         """The segment's length: measured when it is done, else estimated."""
         return self.delivered_ms if self.done else max(self.delivered_ms, len(self.text) * MS_PER_CHAR)
 
-    def words_within(self, ms: float) -> int:
-        """How many words are spoken, to their middle at least, in the first `ms`."""
+    def words_within(self, ms: float, share: float = 1.0) -> int:
+        """How many words are spoken, each to this share at least, in the first `ms`."""
         tokens = self.text.split()
         if self.done and ms >= self.length_ms:
             return len(tokens)
         if self.words:
-            return min(len(tokens), sum((word.start_ms + word.end_ms) / 2 <= ms for word in self.words))
+            heard = [w for w in self.words if w.start_ms + share * (w.end_ms - w.start_ms) <= ms]
+            return min(len(tokens), len(heard))
         reach = len(self.text) * ms / self.length_ms if self.length_ms else 0.0
         count, end = 0, 0
         for token in tokens:
@@ -94,23 +95,24 @@ class Utterance:
         for segment in self.segments:
             if heard_ms <= 0:
                 break
-            heard += segment.text.split()[: segment.words_within(heard_ms)]
+            heard += segment.text.split()[: segment.words_within(heard_ms, share=0.5)]
             heard_ms -= segment.length_ms
         return " ".join(heard)
 
-    def cut(self, skip: bool = False) -> list[str]:
+    def cut(self, skip: str = "") -> list[str]:
         """The voice has died: close what it delivered, take back and return the texts that must be spoken again.
 
-        The segment under way is spoken again from its first word that has no audio; with `skip` (it has killed the
-        voice too often) it is left out.
+        The segment under way is spoken again from its first word that is not complete; `skip` is the text of a segment
+        that has killed the voice too often, and is left out.
         """
         owed = [segment for segment in self.segments if not segment.done]
         self.segments = [segment for segment in self.segments if segment.done]
-        texts = [segment.text for segment in owed]
+        texts = ["" if segment.text == skip else segment.text for segment in owed]
         if owed and owed[0].delivered_ms:
             count = owed[0].words_within(owed[0].delivered_ms)
             tokens = owed[0].text.split()
-            owed[0].text, texts[0] = " ".join(tokens[:count]), " ".join(tokens[count:])
+            owed[0].text = " ".join(tokens[:count])
+            texts[0] = texts[0] and " ".join(tokens[count:])
             owed[0].done = True
             self.segments.append(owed[0])
-        return [text for text in (texts[1:] if skip else texts) if text]
+        return [text for text in texts if text]

@@ -12,8 +12,10 @@ class Words:
         self._finals: list[str] = []
         self._interim = ""
         self.finals = 0  # in the whole call
+        self.until_ms = 0.0  # of the caller's audio, they are known
 
-    def heard(self, text: str, final: bool) -> None:
+    def heard(self, text: str, final: bool, until_ms: float) -> None:
+        self.until_ms = until_ms
         if final:
             self.finals += 1
             self._finals.append(text)

@@ -1,0 +1,194 @@
+"""What one leg hears, and the batch that decodes, resamples and judges the audio of all legs in one go.
+
+Each call of `hear` moves the caller's audio from the wire's format to `hearing` (PCM), lets the VAD judge every full
+window of it, and leaves what happened in each leg's `events`, in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from actors.media import g711
+from actors.media.audio import FRAME_MS, MULAW_8K, PCM_8K, PCM_16K, AudioFormat
+from actors.media.resample import HALVE_HISTORY, Converter, halve, to_float, to_pcm
+from actors.media.speech import SpeechDetector, SpeechEnded, SpeechStarted
+from actors.media.vad import WINDOW_MS, WINDOW_SAMPLES, BatchedVad, VadStream
+from config.assistant import Endpointing
+
+WIDEBAND_RATE = 12000  # from here on a wire is heard at 16 kHz
+QUIET_MS = 100  # so long after its last audio has ended, a carrier's silence becomes ours
+TAKE_MS = 200  # at most so much is heard in one tick: one leg's burst must not delay the others
+BACKLOG_MS = 10_000  # what waits beyond this is lost, oldest first
+LONG_MS, SHORT_MS = 60, 20  # one piece of audio while nothing changes, and while it matters
+BRISK_MS = 300  # so long after the beginning of the call or of speech, pieces are short
+_WINDOW_BYTES = 2 * WINDOW_SAMPLES
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The caller's next audio, PCM s16le at the leg's hearing rate."""
+
+    payload: bytes
+    start_ms: float
+    end_ms: float
+
+
+InboundEvent = Heard | SpeechStarted | SpeechEnded
+
+
+def hearing_format(wire_format: AudioFormat) -> AudioFormat:
+    """What is heard of a wire with this format."""
+    return PCM_16K if wire_format.rate >= WIDEBAND_RATE else PCM_8K
+
+
+class Inbound:
+    """The hearing half of one leg."""
+
+    def __init__(self, wire_format: AudioFormat, endpointing: Endpointing) -> None:
+        self.hearing = hearing_format(wire_format)
+        self.events: list[InboundEvent] = []
+        self.lost_ms = 0.0  # of audio that came faster than it could be heard
+        self.is_mulaw = wire_format == MULAW_8K
+        self.is_wide = self.hearing is PCM_16K
+        self.stream = VadStream()
+        self.history = np.zeros(HALVE_HISTORY, np.float32)  # of the halving to 8 kHz
+        self.wire_format = wire_format
+        same = self.is_mulaw or wire_format == self.hearing
+        self._converter = None if same else Converter(wire_format, self.hearing)
+        self._silence = wire_format.silence(FRAME_MS)
+        self._limit_bytes = wire_format.frame_bytes * (TAKE_MS // FRAME_MS)
+        self._backlog_bytes = wire_format.frame_bytes * (BACKLOG_MS // FRAME_MS)
+        self._arrived = bytearray()  # in the wire's format
+        self._heard = bytearray()  # in `hearing`, not told yet
+        self._wide = bytearray()  # 16 kHz that waits to be halved
+        self._narrow = bytearray()  # 8 kHz that waits for a full window
+        self._told_ms = 0.0
+        self._audio_until_ms: float | None = None
+        self._detector = SpeechDetector(endpointing)
+        self._brisk_until_ms = float(BRISK_MS)
+
+    def receive(self, payload: bytes) -> None:
+        """Audio from the wire; it is heard at the next tick."""
+        self._arrived += payload
+        excess = len(self._arrived) - self._backlog_bytes
+        if excess > 0:
+            excess += -excess % self.wire_format.sample_bytes
+            del self._arrived[:excess]
+            self.lost_ms += self.wire_format.duration_ms(excess)
+
+    def take(self, now_ms: float, late_ms: float) -> bytes:
+        """This tick's audio, whole samples in the wire's format: what has arrived, or silence in its place.
+
+        `late_ms`: the loop stood still for so long; what arrived meanwhile may not have been read yet.
+        """
+        if self._audio_until_ms is None:
+            self._audio_until_ms = now_ms
+        self._audio_until_ms += late_ms
+        size = min(len(self._arrived), self._limit_bytes)
+        size -= size % self.wire_format.sample_bytes
+        if not size:
+            return self._silence if now_ms - self._audio_until_ms > QUIET_MS else b""
+        self._audio_until_ms = now_ms + self.wire_format.duration_ms(size)
+        taken = bytes(self._arrived[:size])
+        del self._arrived[:size]
+        return taken
+
+    def convert(self, audio: bytes) -> bytes:
+        """From the wire's format to `hearing`; a mu-law leg is decoded in the batch instead."""
+        return self._converter.convert(audio) if self._converter else audio
+
+    def add(self, pcm: bytes) -> None:
+        """The next audio in `hearing`."""
+        self._heard += pcm
+        if self.is_wide:
+            self._wide += pcm
+        else:
+            self._narrow += pcm
+
+    def add_narrow(self, pcm: bytes) -> None:
+        """The next audio at 8 kHz, for the VAD alone."""
+        self._narrow += pcm
+
+    def take_pairs(self) -> bytes:
+        """16 kHz audio to be halved: an even number of samples."""
+        pairs = bytes(self._wide[: len(self._wide) & ~3])
+        del self._wide[: len(pairs)]
+        return pairs
+
+    @property
+    def has_window(self) -> bool:
+        return len(self._narrow) >= _WINDOW_BYTES
+
+    def take_window(self) -> bytes:
+        window = bytes(self._narrow[:_WINDOW_BYTES])
+        del self._narrow[:_WINDOW_BYTES]
+        return window
+
+    def judge(self, probability: float) -> None:
+        """The VAD's word on the window taken last; all audio so far is told before speech begins or ends."""
+        event = self._detector.process(probability, WINDOW_MS)
+        if event is None:
+            return
+        self.tell(everything=True)
+        self.events.append(event)
+        if isinstance(event, SpeechStarted):
+            self._brisk_until_ms = self._told_ms + BRISK_MS
+
+    def tell(self, everything: bool = False) -> None:
+        """Move audio into `events`: pieces of 60 ms, of 20 ms when it matters, or all there is."""
+        while self._heard:
+            piece_ms = SHORT_MS if self._told_ms < self._brisk_until_ms else LONG_MS
+            size = self.hearing.frame_bytes * (piece_ms // FRAME_MS)
+            if len(self._heard) < size and not everything:
+                return
+            payload = bytes(self._heard[:size])
+            del self._heard[:size]
+            end_ms = self._told_ms + self.hearing.duration_ms(len(payload))
+            self.events.append(Heard(payload, self._told_ms, end_ms))
+            self._told_ms = end_ms
+
+
+def hear(inbounds: Sequence[Inbound], vad: BatchedVad, now_ms: float, late_ms: float = 0.0) -> None:
+    """One tick of all legs: decode, resample, judge."""
+    _decode([inbound for inbound in inbounds if inbound.is_mulaw], now_ms, late_ms)
+    for inbound in inbounds:
+        if not inbound.is_mulaw:
+            inbound.add(inbound.convert(inbound.take(now_ms, late_ms)))
+    _narrow([inbound for inbound in inbounds if inbound.is_wide])
+    while ready := [inbound for inbound in inbounds if inbound.has_window]:
+        windows = b"".join([inbound.take_window() for inbound in ready])
+        probabilities = vad.process([inbound.stream for inbound in ready], windows)
+        for inbound, probability in zip(ready, probabilities, strict=True):
+            inbound.judge(probability)
+    for inbound in inbounds:
+        inbound.tell()
+
+
+def _decode(inbounds: Sequence[Inbound], now_ms: float, late_ms: float) -> None:
+    """One table look-up for the mu-law of all legs."""
+    taken = [inbound.take(now_ms, late_ms) for inbound in inbounds]
+    pcm = g711.decode(b"".join(taken))
+    start = 0
+    for inbound, audio in zip(inbounds, taken, strict=True):
+        end = start + 2 * len(audio)
+        inbound.add(pcm[start:end])
+        start = end
+
+
+def _narrow(inbounds: Sequence[Inbound]) -> None:
+    """16 to 8 kHz for the VAD: legs with the same amount of audio, nearly always all of them, in one filter."""
+    batches: dict[int, list[tuple[Inbound, bytes]]] = {}
+    for inbound in inbounds:
+        pairs = inbound.take_pairs()
+        if pairs:
+            batches.setdefault(len(pairs), []).append((inbound, pairs))
+    for size, batch in batches.items():
+        samples = to_float(b"".join([pairs for _, pairs in batch])).reshape(len(batch), size // 2)
+        histories, halved = halve(np.stack([inbound.history for inbound, _ in batch]), samples)
+        pcm = to_pcm(halved)
+        for row, (inbound, _) in enumerate(batch):
+            inbound.history = histories[row]
+            inbound.add_narrow(pcm[row * size // 2 : (row + 1) * size // 2])

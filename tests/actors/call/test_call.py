@@ -1,0 +1,90 @@
+"""Calls as the caller hears them: the whole company on the loop, fake providers, a wire in memory."""
+
+from __future__ import annotations
+
+import pytest
+
+from actors.call.wire import PlayoutMode
+from tests.actors.call.conftest import Theatre
+
+MODES = pytest.mark.parametrize("playout", PlayoutMode)
+
+
+@MODES
+async def test_a_conversation(theatre: Theatre, playout: PlayoutMode):
+    phone = theatre.call(playout)
+    await phone.hears("welcome")
+    phone.say("hello there")
+    await phone.hears("you said hello there")
+    phone.say("and goodbye")
+    await phone.hears("you said and goodbye")
+    end = await theatre.ended(phone)
+    assert (end.result, end.reason) == ("success", "assistant_hung_up")
+    assert phone.wire.hung_up
+    assert theatre.said() == [
+        ("assistant", "welcome"),
+        ("user", "hello there"),
+        ("assistant", "you said hello there"),
+        ("user", "and goodbye"),
+        ("assistant", "you said and goodbye"),
+    ]
+
+
+@MODES
+async def test_barge_in_stops_the_voice_and_keeps_what_was_heard(theatre: Theatre, playout: PlayoutMode):
+    story = " ".join(f"word{n}" for n in range(30))
+    phone = theatre.call(playout, greeting="", llm={"provider": "fake", "reply": story})
+    phone.say("tell me")
+    await phone.hears_word("word4")
+    phone.say("stop now please")
+    heard = (await theatre.lines(phone, 2))[1][1].split()
+    assert heard == story.split()[: len(heard)]
+    assert 4 <= len(heard) <= 8
+    assert set(phone.words) <= {*heard, f"word{len(heard)}"}
+
+
+async def test_a_cough_does_not_stop_the_voice(theatre: Theatre):
+    phone = theatre.call(greeting="", llm={"provider": "fake", "reply": "one two three four five six seven eight"})
+    phone.say("count")
+    await phone.hears_word("two")
+    phone.say("mhm")
+    await phone.hears("one two three four five six seven eight")
+    assert await theatre.lines(phone, 2) == [
+        ("user", "count"),
+        ("assistant", "one two three four five six seven eight"),
+    ]
+
+
+async def test_the_caller_hangs_up_in_mid_sentence(theatre: Theatre):
+    phone = theatre.call(greeting="a very long welcome to everybody who calls us here today")
+    await phone.hears_word("long")
+    phone.hang_up()
+    end = await theatre.ended(phone)
+    assert end.reason == "caller_hung_up"
+    assert theatre.said() == [("assistant", " ".join(phone.words))]
+
+
+async def test_keys_reach_the_language_model(theatre: Theatre):
+    phone = theatre.call(greeting="")
+    await phone.until(lambda: phone.wire.ears is not None, 2, "for the call to open the wire")
+    for key in "12#":
+        phone.wire.ears.on_dtmf(key)
+    await phone.hears("you said pressed 1 2")
+    assert theatre.said()[0] == ("user", "[pressed 2 keys]")
+
+
+async def test_an_assistant_with_an_unknown_provider_says_so_and_ends(theatre: Theatre):
+    phone = theatre.call(stt="nobody", error_message="technical problem")
+    await phone.hears("technical problem")
+    end = await theatre.ended(phone)
+    assert (end.result, end.reason) == ("upstream_error", "provider_exhausted")
+    assert "nobody" in end.detail
+
+
+async def test_calls_do_not_hear_each_other(theatre: Theatre):
+    phones = [theatre.call() for _ in range(5)]
+    for number, phone in enumerate(phones):
+        phone.say(f"caller{number} speaks")
+    for number, phone in enumerate(phones):
+        await phone.hears(f"you said caller{number} speaks")
+        assert (await theatre.lines(phone, 3))[-1] == ("assistant", f"you said caller{number} speaks")
