@@ -291,7 +291,7 @@ class ResumePlayout:
 
 @dataclass(frozen=True, slots=True)
 class FlushPlayout:
-    """Call -> Transport: fall silent, forget the utterance and what is still to come of it; `PlayoutStopped` answers."""
+    """Call -> Transport: fall silent, forget the utterance and all that is to come of it; `PlayoutStopped` answers."""
 
     utterance: int
 

@@ -44,3 +44,16 @@ class InvalidKey(BadInput):
 
     code = "invalid_key"
     http_status = 401
+
+
+class SchemaMismatch(CallboardError):
+    """A newer program has changed the database's schema."""
+
+    code = "schema_mismatch"
+
+
+class UnknownKey(BadInput):
+    """No API key has this number or hint."""
+
+    code = "unknown_key"
+    http_status = 404

@@ -9,6 +9,8 @@ from uuid import UUID
 
 from config.assistant import AssistantConfig
 
+DEFAULT_PROJECT_ID = 1  # made by the first migration
+
 
 @dataclass(frozen=True, slots=True)
 class Project:
@@ -108,3 +110,22 @@ class ConversationEnd:
 
 
 LedgerRow = MessageRow | MetricRow | EventRow | ConversationEnd
+
+# --- read back ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """All that is known of one call, in the order in which it was written."""
+
+    context: CallContext
+    status: str  # pending (no media yet), expired (media never came), active, ended
+    created_at: datetime
+    messages: tuple[MessageRow, ...]
+    metrics: tuple[MetricRow, ...]
+    events: tuple[EventRow, ...]
+    termination: ConversationEnd | None
+
+    @property
+    def project_id(self) -> int:
+        return self.context.project_id

@@ -270,10 +270,14 @@ class Conversation:
             return
         words, voice_ms = self._words.take(), self._voice_ms
         self._voice_ms = 0.0
-        if words:
+        if words and self._keys:
+            self._ask_keys(words)
+        elif words:
             self._ask(" ".join(filter(None, (self._question, words))))
         elif self._question:  # only a sound while we were thinking: the question stands
             self._ask(self._question)
+        elif self._keys:
+            self._ask_keys()
         elif voice_ms >= NOISE_MS and self.assistant.not_understood:
             self._say(self.assistant.not_understood, Purpose.PROMPT)
         else:
@@ -446,14 +450,23 @@ class Conversation:
             self._do(Said("assistant", utterance.turn, text, interrupted))
 
     def _end_keys(self) -> None:
+        """No further key: they are a turn by themselves, or part of what the caller is saying."""
+        if self.floor is Floor.LISTENING:
+            self._voice_end_s = self._now
+            self._ask_keys()
+
+    def _ask_keys(self, words: str = "") -> None:
         """Keys are told to a language model as "pressed 1 2 3"; they may be a PIN: the store gets their number."""
         keys, self._keys = self._keys.rstrip("#"), ""
-        if keys and self.floor in (Floor.LISTENING, Floor.HEARING, Floor.SETTLING):
-            self._cancel_timers("endpoint", "transcript")
-            self._remember_caller()
-            self._words.take()
-            self._voice_end_s = self._now
-            self._ask("pressed " + " ".join(keys), shown=f"[pressed {len(keys)} keys]")
+        self._do(CancelTimer("keys"))
+        self._remember_caller()
+        pressed, shown = "pressed " + " ".join(keys), f"[pressed {len(keys)} keys]"
+        if keys:
+            self._ask(f"{pressed} {words}".strip(), f"{shown} {words}".strip())
+        elif words:
+            self._ask(words)
+        else:
+            self._listen()
 
     def _measure_latency(self, utterance: Utterance) -> None:
         if utterance.purpose is Purpose.ANSWER:

@@ -351,6 +351,13 @@ def test_keys_are_a_question_whose_digits_are_not_stored(stage: Stage):
     assert ("user", "[pressed 2 keys]", False) in stage.said()
 
 
+def test_keys_before_words_are_part_of_what_is_said(stage: Stage):
+    stage.do("dtmf", "7")
+    stage.caller_says("is my number")
+    assert stage.sent(Ask)[-1].question.history[-1].text == "pressed 7 is my number"
+    assert not stage.sent(Ask, stage.wait(3))
+
+
 def test_a_key_interrupts(stage: Stage):
     stage.caller_says("menu")
     stage.answer("Press one for sales.")

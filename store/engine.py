@@ -1,0 +1,160 @@
+"""The database: SQLite in a file, or PostgreSQL. Everything here blocks; event loops come in by `Database.run`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError, TimeoutError
+from sqlalchemy.orm import Session
+
+from config.settings import Settings
+from store.errors import StoreUnavailable
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Clock = Callable[[], datetime]
+BUSY_TIMEOUT_S = 5.0
+# A peer that vanished is noticed within ten seconds, else a thread would hang for TCP's two hours.
+_POSTGRES = {"connect_timeout": 3, "tcp_user_timeout": 10_000, "keepalives_idle": 5, "application_name": "callboard"}
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Database:
+    """One database, its connections and a few threads in which event loops let the repositories work.
+
+    A `read` or `write` block is one transaction; whatever loses the database raises `StoreUnavailable`.
+    """
+
+    def __init__(self, url: str | URL, *, connections: int = 10, threads: int = 4) -> None:
+        self.url = make_url(url)
+        self.engine = _sqlite(self.url) if self.is_sqlite else _postgres(self.url, connections)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="store")
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Database:
+        """PostgreSQL where POSTGRES__HOST is set, else callboard.db in DATA_DIR, which is made."""
+        if settings.postgres.host:
+            return cls(_postgres_url(settings), connections=settings.postgres.max_open_connection)
+        path = settings.data_dir / "callboard.db"
+        try:
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreUnavailable(f"DATA_DIR {str(settings.data_dir)!r} cannot be made: {error.strerror}") from None
+        return cls(URL.create("sqlite", database=str(path)))
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.url.get_backend_name() == "sqlite"
+
+    @property
+    def place(self) -> str:
+        """Where it is, without user and password."""
+        return f"{self.url.database}" if self.is_sqlite else f"{self.url.host}:{self.url.port}/{self.url.database}"
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A transaction that changes nothing."""
+        with self.connect() as connection, Session(connection) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A transaction that is committed at the end of the block, and rolled back by an exception."""
+        with self.connect(writes=True) as connection, Session(connection) as session:
+            yield session
+            session.flush()
+            connection.commit()
+
+    @contextmanager
+    def connect(self, writes: bool = False) -> Iterator[Connection]:
+        """A connection in a transaction; `writes` takes SQLite's one write lock at once, not at its first use."""
+        try:
+            with self.engine.connect() as connection:
+                connection.execution_options(callboard_writes=writes).begin()
+                yield connection
+        except SQLAlchemyError as error:
+            if is_outage(error):
+                raise StoreUnavailable(f"database {self.place}: {_first_line(error)}") from error
+            raise
+
+    def ping(self) -> None:
+        """Ask the database for an answer; raises `StoreUnavailable`."""
+        with self.read() as session:
+            session.execute(text("SELECT 1"))
+
+    def submit(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """Do blocking `work` in one of the store's threads."""
+        return self._threads.submit(partial(work, *args, **kwargs))
+
+    async def run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Do blocking `work` (a repository's method) in one of the store's threads, off the event loop."""
+        return await asyncio.wrap_future(self.submit(work, *args, **kwargs))
+
+    def close(self) -> None:
+        """Wait for the threads' work and close every connection. A second call does nothing."""
+        self._threads.shutdown(cancel_futures=True)
+        self.engine.dispose()
+
+
+def _postgres_url(settings: Settings) -> URL:
+    postgres = settings.postgres
+    return URL.create(
+        "postgresql+psycopg2",
+        username=postgres.user,
+        password=postgres.password.get_secret_value() or None,
+        host=postgres.host,
+        port=postgres.port,
+        database=postgres.db_name,
+        query={"sslmode": postgres.ssl_mode},
+    )
+
+
+def _postgres(url: URL, connections: int) -> Engine:
+    # A connection more than `connections` is never made; who waits 5 s for one gets StoreUnavailable.
+    return create_engine(
+        url, pool_pre_ping=True, pool_size=connections, max_overflow=0, pool_timeout=5, connect_args=_POSTGRES
+    )
+
+
+def _sqlite(url: URL) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(dbapi_connection: Any, _record: Any) -> None:
+    dbapi_connection.isolation_level = None  # transactions are begun by _begin_sqlite, not by the driver's guess
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        dbapi_connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A deferred transaction that writes after it has read fails at once when another one wrote meanwhile.
+    writes = connection.get_execution_options().get("callboard_writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def is_outage(error: Exception) -> bool:
+    """Whether the database itself is the trouble (away, full, locked, without our tables), not what it was given."""
+    if isinstance(error, OperationalError | TimeoutError):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    # PostgreSQL's classes: 25 read-only after a failover, 42 no such table or not permitted.
+    return error.connection_invalidated or str(getattr(error.orig, "pgcode", None))[:2] in ("25", "42")
+
+
+def _first_line(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).strip().partition("\n")[0]

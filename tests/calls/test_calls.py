@@ -1,0 +1,98 @@
+"""Calls through everything: webhook, socket, wire, media clock, actors, providers, ledger, store."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import wave
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from actors.engines.pool import engine_pool
+from scripts.caller.call import place_call
+from scripts.caller.plan import CallerSays
+from tests.calls.conftest import House, until
+
+VIA = pytest.mark.parametrize("via", ["twilio", "audiosocket"])
+Spoken = Callable[..., Awaitable[tuple]]
+
+
+@VIA
+async def test_a_spoken_conversation_with_the_embedded_default(house: House, spoken: Spoken, via: str, tmp_path: Path):
+    sentences = await spoken("what are your opening hours", "that is all thank you")
+    recording = tmp_path / "call.wav"
+    report = await place_call(house.plan("reception", via, sentences, record=recording))
+    assert report.answered
+    assert report.ended_by == "assistant"
+    assert report.conversation is not None
+    said = [(line["role"], line["text"]) for line in report.conversation["messages"]]
+    assert ("user", "what are your opening hours") in said
+    assert said[-1][1].endswith("Goodbye!")
+    assert report.conversation["termination"]["reason"] == "assistant_hung_up"
+    with wave.open(str(recording)) as file:
+        assert (file.getnchannels(), file.getframerate()) == (2, 8000)
+        left, right = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2).T
+    assert np.abs(left).max() > 3000
+    assert np.abs(right).max() > 3000
+
+
+@VIA
+async def test_many_calls_at_once_leave_nothing_behind(house: House, spoken: Spoken, via: str):
+    sentences = await spoken("hello, when are you open")
+    reports = await asyncio.gather(*(place_call(house.plan("steady", via, sentences)) for _ in range(10)))
+    assert all(report.answered for report in reports)
+    assert house.company() == []
+    assert house.worker.clock.stats.legs == 0
+
+
+@VIA
+async def test_barge_in_stops_the_assistant(house: House, spoken: Spoken, via: str):
+    sentences = await spoken("hello, when are you open", "stop it now please")
+    report = await place_call(house.plan("steady", via, sentences, turns=3, barge_in=True))
+    assert report.barge_in_ms is not None
+    assert report.barge_in_ms < 500
+    interrupted = [line for line in report.conversation["messages"] if line["interrupted"]]
+    assert interrupted
+    assert len(interrupted[0]["text"]) < len("Certainly. We are open from nine to five on every day of the week.")
+
+
+async def test_a_recognizer_killed_in_mid_sentence_is_replaced(house: House, spoken: Spoken):
+    sentences = await spoken("what are your opening hours", "that is all thank you")
+    pids = []
+
+    def kill_while_speaking(event: object) -> None:
+        if isinstance(event, CallerSays) and event.turn == 1:
+            pids.extend(engine_pool("recognizer").pids)
+            asyncio.get_running_loop().call_later(0.8, lambda: [os.kill(pid, signal.SIGKILL) for pid in pids])
+
+    report = await place_call(house.plan("reception", "audiosocket", sentences), kill_while_speaking)
+    assert pids
+    assert report.answered
+    assert ("user", "what are your opening hours") in [(m["role"], m["text"]) for m in report.conversation["messages"]]
+
+
+async def test_keys_are_pressed(house: House, spoken: Spoken):
+    report = await place_call(house.plan("steady", "twilio", await spoken("hello"), dtmf="42"))
+    assert any(line["text"].startswith("[pressed 2 keys]") for line in report.conversation["messages"])
+
+
+async def test_a_caller_who_vanishes_ends_the_call(house: House, spoken: Spoken):
+    sentences = await spoken("hello, when are you open")
+    call = asyncio.create_task(place_call(house.plan("steady", "twilio", sentences)))
+    await until(lambda: bool(house.company()))
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    await until(lambda: not house.company())
+
+
+async def test_stopping_the_worker_ends_its_calls_and_says_why(house: House, spoken: Spoken):
+    call = asyncio.create_task(place_call(house.plan("steady", "audiosocket", await spoken("hello"), follow=False)))
+    await until(lambda: bool(house.company()))
+    await house.worker.stop()
+    report = await call
+    assert report.ended_by == "assistant"

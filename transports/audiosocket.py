@@ -1,0 +1,324 @@
+"""Asterisk AudioSocket: a sans-IO codec of its frames and the wire that drives it over TCP.
+
+A frame is `kind:u8 | length:u16 big-endian | payload` (Asterisk, res/res_audiosocket.c). Asterisk neither paces nor
+buffers what it receives, drops a call after two seconds of silence on the socket, and is killed by any kind but
+hang-up and audio, by an empty audio frame, and by a gap inside a frame: so each frame is one write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+from uuid import UUID
+
+from actors.call.wire import PlayoutMode, WireEars
+from actors.errors import Result, Termination
+from actors.media.audio import FRAME_MS, MULAW_8K, PCM_8K, AudioFormat, Encoding
+from config.errors import BadInput, CallboardError
+from store.records import CallContext
+from transports.connection import AGENT_HUNG_UP, CALLER_HUNG_UP, Limits, MediaConnection
+
+HANGUP, IDENTITY, DTMF, SLIN, ERROR = 0x00, 0x01, 0x03, 0x10, 0xFF
+RATES = (8000, 12000, 16000, 24000, 32000, 44100, 48000, 96000, 192000)  # of kinds 0x10, 0x11 ...
+_AUDIO_KINDS = range(SLIN, SLIN + len(RATES))
+_MULAW_BYTES = 160  # kind 0x10 with frames of this length is 20 ms of mu-law, not 10 ms of slin
+_DIGITS = frozenset(b"0123456789*#ABCD")
+FORMAT_WAIT_S = 0.2  # without audio for so long it is taken for 8 kHz slin
+HANGUP_FRAME = b"\0\0\0"
+
+
+class AudioSocketError(BadInput):
+    """A frame that AudioSocket does not know, or with a length that its kind does not have."""
+
+    code = "audiosocket_bad_frame"
+
+
+class NotIdentified(AudioSocketError):
+    """The first frame must be the call's UUID, and only the first; it must come in time."""
+
+    code = "audiosocket_not_identified"
+
+
+class FormatChanged(AudioSocketError):
+    """Audio of another kind than at the start: a wire's format is fixed for its life."""
+
+    code = "audiosocket_format_changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """The first frame: which call this is."""
+
+    id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """Audio of the caller; `kind` says its rate."""
+
+    kind: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Digit:
+    """The caller pressed a key."""
+
+    digit: str
+
+
+@dataclass(frozen=True, slots=True)
+class HungUp:
+    """The call is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Asterisk reports an error of its own."""
+
+    code: bytes
+
+
+Event = Identified | Audio | Digit | HungUp | Failed
+
+
+class AudioSocketStream:
+    """Parses what Asterisk sends. After an error, a hang-up or a failure it takes nothing more."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._at = 0
+        self._identified = self._over = False
+
+    def receive(self, data: bytes) -> Iterator[Event]:
+        """The events that `data` completes. Exhaust it before the next call. Raises `AudioSocketError`."""
+        self._buffer = self._buffer[self._at :] + data
+        self._at = 0
+        while not self._over:
+            buffer, at = self._buffer, self._at
+            if len(buffer) - at < 3:
+                return
+            kind, length = buffer[at], buffer[at + 1] << 8 | buffer[at + 2]
+            try:
+                self._check(kind, length)
+                if len(buffer) - at - 3 < length:
+                    return
+                self._at = at + 3 + length
+                event = self._event(kind, buffer[at + 3 : self._at])
+            except AudioSocketError:
+                self._over = True
+                raise
+            self._over = isinstance(event, HungUp | Failed)
+            yield event
+
+    def _check(self, kind: int, length: int) -> None:
+        """Everything that the header alone can tell."""
+        if not self._identified and kind != IDENTITY:
+            raise NotIdentified(f"the first frame must be of kind 0x01, got {kind:#04x}")
+        if self._identified and kind == IDENTITY:
+            raise NotIdentified("a second frame of kind 0x01")
+        if kind in _AUDIO_KINDS:
+            legal = length > 0
+        elif kind in _LENGTHS:
+            legal = length in _LENGTHS[kind]
+        else:
+            raise AudioSocketError(f"kind {kind:#04x} is unknown")
+        if not legal:
+            raise AudioSocketError(f"a frame of kind {kind:#04x} cannot have length {length}")
+
+    def _event(self, kind: int, payload: bytes) -> Event:
+        if kind in _AUDIO_KINDS:
+            return Audio(kind, payload)
+        if kind == IDENTITY:
+            self._identified = True
+            return Identified(UUID(bytes=payload))
+        if kind == DTMF:
+            if payload[0] not in _DIGITS:
+                raise AudioSocketError("a DTMF digit must be one of 0-9 * # A-D")  # may be of a PIN: not repeated
+            return Digit(payload.decode())
+        return HungUp() if kind == HANGUP else Failed(payload)
+
+
+_LENGTHS = {HANGUP: range(1), IDENTITY: range(16, 17), DTMF: range(1, 2), ERROR: range(256)}
+
+
+def audio_header(kind: int, length: int) -> bytes:
+    return bytes((kind, length >> 8, length & 0xFF))
+
+
+def format_of(kind: int, length: int) -> AudioFormat:
+    """The format of audio whose first frame has this kind and length."""
+    if kind == SLIN:
+        return MULAW_8K if length == _MULAW_BYTES else PCM_8K
+    return AudioFormat(Encoding.PCM, RATES[kind - SLIN])
+
+
+class Ticker(Protocol):
+    """What a wire needs of `actors.media.clock.MediaClock`: to be called every 20 ms."""
+
+    def add_ticker(self, ticker: Callable[[], None]) -> None: ...
+
+    def remove_ticker(self, ticker: Callable[[], None]) -> None: ...
+
+
+class AudioSocketWire(MediaConnection):
+    """The wire of one Asterisk call: we keep time, so silence goes out from the moment of accept until a call opens it.
+
+    `identified(wire, id)` finds the call's context and answers with `accept` or `reject`. The wire is handed over when
+    both the context and the format are known: the format is that of the first audio, or 8 kHz slin if none comes for
+    200 ms.
+    """
+
+    playout = PlayoutMode.LOCALLY_PACED
+
+    def __init__(
+        self,
+        limits: Limits,
+        switchboard: Callable[[CallContext, Any], None],
+        identified: Callable[[AudioSocketWire, UUID], None],
+        clock: Ticker,
+    ) -> None:
+        super().__init__("asterisk", limits, switchboard)
+        self._stream = AudioSocketStream()
+        self._identified, self._clock = identified, clock
+        self._format_known = self._heard_audio = False
+        self._silent = self._deaf = False
+        self._set_format(SLIN, PCM_8K)
+
+    def accept(self, context: CallContext) -> None:
+        """This is the call."""
+        self.context = context
+        self._hand_over_when_known()
+
+    def reject(self, error: CallboardError) -> None:
+        """There is no such call to take: hang up."""
+        self.refuse(error)
+        self.hang_up()
+
+    # --- the wire --------------------------------------------------------------------------------------------
+
+    def open(self, ears: WireEars) -> None:
+        self._stop_silence()
+        super().open(ears)
+
+    def send_audio(self, payload: bytes) -> None:
+        """One frame, one write."""
+        if len(payload) == self.format.frame_bytes:
+            self._write(self._header + payload)
+        elif payload:  # an empty frame would kill the call
+            self._write(audio_header(self.kind, len(payload)) + payload)
+
+    def send_mark(self, name: str) -> None:
+        """AudioSocket has no marks: what was sent was heard."""
+
+    def send_clear(self) -> None:
+        """Nothing is buffered on the other side: to stop sending is to be silent."""
+
+    def hang_up(self) -> None:
+        """Tell Asterisk, which then closes: were we first, unread audio would turn our FIN into a reset."""
+        self.end(AGENT_HUNG_UP)
+        if self._deaf or self.transport is None:
+            return
+        self._stop_silence()
+        self._write(HANGUP_FRAME)
+        self._deaf = True
+        self._arm(self.limits.closing_s, self.transport.abort)
+
+    # --- asyncio.Protocol ------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._arm(self.limits.first_frame_s, self._not_identified)
+        self._silent = True
+        self._clock.add_ticker(self._send_silence)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard_at = self._loop.time()
+        if self._deaf:
+            return
+        try:
+            for event in self._stream.receive(data):
+                self._on_event(event)
+        except BadInput as error:
+            self.reject(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_silence()
+        super().connection_lost(exc)
+
+    def lost(self) -> Termination:
+        """Asterisk tells a hang-up by closing; as we never stop sending, that may reach us as a reset."""
+        return CALLER_HUNG_UP if self.context is not None else super().lost()
+
+    # --- inside ----------------------------------------------------------------------------------------------
+
+    def _on_event(self, event: Event) -> None:
+        if self._deaf:
+            return
+        if isinstance(event, Audio):
+            self._on_audio(event)
+        elif isinstance(event, Digit):
+            self.tell("on_dtmf", event.digit)
+        elif isinstance(event, Identified):
+            self._arm(FORMAT_WAIT_S, self._assume_format)
+            self._identified(self, event.id)
+        elif isinstance(event, HungUp):
+            self.end(CALLER_HUNG_UP)
+            self._close()
+        else:
+            self.end(Termination(Result.CLIENT_ERROR, "carrier_error", f"code {event.code.hex()}"))
+            self._close()
+
+    def _on_audio(self, audio: Audio) -> None:
+        if not self._heard_audio:
+            self._heard_audio = True
+            self._learn_format(audio)
+        if audio.kind != self.kind or len(audio.payload) % self.format.sample_bytes:
+            raise FormatChanged(f"audio of kind {audio.kind:#04x}, {len(audio.payload)} bytes, in a {self.format} call")
+        self.tell("on_audio", audio.payload)
+
+    def _learn_format(self, first: Audio) -> None:
+        found = format_of(first.kind, len(first.payload))
+        if not self._format_known:
+            self._format_known = True
+            self._set_format(first.kind, found)
+            self._hand_over_when_known()
+        elif found != self.format:
+            raise FormatChanged(f"the first audio is {found}, but came so late that {self.format} was assumed")
+
+    def _set_format(self, kind: int, audio: AudioFormat) -> None:
+        self.kind, self.format = kind, audio
+        self._header = audio_header(kind, audio.frame_bytes)
+        self._silence = self._header + audio.silence(FRAME_MS)
+
+    def _assume_format(self) -> None:
+        self._format_known = True
+        self._hand_over_when_known()
+
+    def _hand_over_when_known(self) -> None:
+        if self._format_known or self.transport is None:
+            self.hand_over()
+
+    def _not_identified(self) -> None:
+        self.reject(NotIdentified(f"no UUID within {self.limits.first_frame_s:g} s"))
+
+    def _send_silence(self) -> None:
+        self._write(self._silence)
+
+    def _stop_silence(self) -> None:
+        if self._silent:
+            self._silent = False
+            self._clock.remove_ticker(self._send_silence)
+
+    def _write(self, data: bytes) -> None:
+        if not self._deaf and self.transport is not None and not self.transport.is_closing():
+            self.transport.write(data)
+
+    def _close(self) -> None:
+        self._deaf = True
+        self._stop_silence()
+        if self.transport is not None:
+            self.transport.close()
+            self._arm(self.limits.closing_s, self.transport.abort)

@@ -1,0 +1,194 @@
+"""What every media socket needs, whatever it carries: limits in time and memory, early events kept, one ending."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from actors.call.wire import WireEars
+from actors.errors import Result, Termination
+from config.errors import CallboardError
+from config.settings import Settings
+from store.records import CallContext
+
+log = logging.getLogger(__name__)
+
+EARLY_EVENTS = 500  # ten seconds of 20 ms frames wait for a call to open its wire; older ones are dropped
+
+CALLER_HUNG_UP = Termination(Result.SUCCESS, "caller_hung_up")
+AGENT_HUNG_UP = Termination(Result.SUCCESS, "agent_hung_up")
+SHUTDOWN = Termination(Result.SUCCESS, "shutdown")
+INTERNAL_ERROR = Termination(Result.SERVER_ERROR, "internal_error")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one peer may cost us before it is dropped."""
+
+    message_bytes: int = 65536
+    unsent_bytes: int = 262_144  # we have written it, the peer has not read it
+    first_frame_s: float = 2.0  # AudioSocket: until the first frame has said which call this is
+    start_s: float = 5.0  # WebSocket: until the carrier's `start`; any wire: until the call has opened it
+    idle_s: float = 30.0  # nothing heard
+    closing_s: float = 2.0  # the peer's part of a polite end
+    request_s: float = 10.0  # HTTP: for a request's head, for its body, and between two requests
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Limits:
+        return cls(
+            message_bytes=settings.limits.message_bytes,
+            first_frame_s=settings.audiosocket.first_frame_s,
+            start_s=settings.limits.start_deadline_s,
+        )
+
+
+def harden(sock: socket.socket) -> None:
+    """Bounds what a silent peer holds; set on a listening socket, accepted sockets inherit it."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: data unacknowledged for so long ends the connection
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 10_000)
+
+
+class MediaConnection(asyncio.Protocol):
+    """A socket that carries a call's audio: the common part of all wires (`actors.call.wire.Wire`).
+
+    `hand_over` gives the wire to the switchboard once its format is known; until the call opens it, events wait. A
+    context that was claimed gets its call even if the connection is lost before: somebody must write down its end.
+    The first cause of the end wins and is told once. Subclasses implement `hang_up`.
+    """
+
+    def __init__(self, provider: str, limits: Limits, switchboard: Callable[[CallContext, Any], None]) -> None:
+        self.provider, self.limits = provider, limits
+        self.context: CallContext | None = None
+        self.peer = "unknown"
+        self.transport: asyncio.Transport | None = None
+        self._loop = asyncio.get_running_loop()
+        self._switchboard = switchboard
+        self._ears: WireEars | None = None
+        self._early: deque[tuple[str, Any]] = deque(maxlen=EARLY_EVENTS)
+        self._ending: Termination | None = None
+        self._told_end = self._handed_over = False
+        self._deadline: asyncio.TimerHandle | None = None
+        self._idle_check: asyncio.TimerHandle | None = None
+        self._heard_at = self._loop.time()
+
+    # --- the wire --------------------------------------------------------------------------------------------
+
+    def open(self, ears: WireEars) -> None:
+        self._ears = ears
+        if self._ending is None or self.transport is None:
+            self._disarm()
+        while self._early:
+            event, argument = self._early.popleft()
+            getattr(ears, event)(argument)
+
+    def hang_up(self) -> None:
+        raise NotImplementedError
+
+    def hand_over(self) -> None:
+        """Give the wire to the call of its context, which must open it in time. A second call does nothing."""
+        if self.context is None or self._handed_over:
+            return
+        self._handed_over = True
+        self._arm(self.limits.start_s, self._not_opened)
+        try:
+            self._switchboard(self.context, self)
+        except Exception as error:
+            self._not_taken(error)
+
+    def _not_taken(self, error: Exception) -> None:
+        if isinstance(error, CallboardError):
+            log.warning("refused call: provider=%s peer=%s %s: %s", self.provider, self.peer, error.code, error)
+        else:
+            log.error("the switchboard failed: provider=%s peer=%s", self.provider, self.peer, exc_info=error)
+        self.end(INTERNAL_ERROR)
+        self.hang_up()
+
+    def _not_opened(self) -> None:
+        log.error("no call has opened its wire: provider=%s peer=%s", self.provider, self.peer)
+        self.end(INTERNAL_ERROR)
+        self.hang_up()
+
+    # --- telling the call ------------------------------------------------------------------------------------
+
+    def tell(self, event: str, argument: Any) -> None:
+        """Call `ears.<event>(argument)`, now or when the wire is opened; nothing follows `on_closed`."""
+        if self._told_end:
+            return
+        self._told_end = event == "on_closed"
+        if self._ears is not None:
+            getattr(self._ears, event)(argument)
+        else:
+            self._early.append((event, argument))
+
+    def end(self, termination: Termination) -> None:
+        """Remember why this connection ends; the first cause wins."""
+        self._ending = self._ending or termination
+
+    def refuse(self, error: CallboardError) -> None:
+        """The peer's fault: one log line, and the reason is kept for the call."""
+        if self._ending is None:
+            log.warning("dropped peer: provider=%s peer=%s %s: %s", self.provider, self.peer, error.code, error)
+        self.end(Termination(Result.CLIENT_ERROR, "protocol_error", f"{error.code}: {error}"))
+
+    def drop(self, reason: str) -> None:
+        """Close at once, without waiting for the peer."""
+        if self._ending is None:
+            log.warning("dropped peer: provider=%s peer=%s %s", self.provider, self.peer, reason)
+        self.end(Termination(Result.CLIENT_ERROR, reason))
+        self.abort()
+
+    def abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+
+    # --- asyncio.Protocol ------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self.peer = str((transport.get_extra_info("peername") or ("unknown",))[0])
+        self.transport.set_write_buffer_limits(high=self.limits.unsent_bytes)
+        self._idle_check = self._loop.call_later(self.limits.idle_s, self._check_idle)
+
+    def pause_writing(self) -> None:
+        self.drop("peer_not_reading")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._disarm()
+        if self._idle_check is not None:
+            self._idle_check.cancel()
+        if exc is not None and not isinstance(exc, OSError):
+            self.end(INTERNAL_ERROR)  # an error of ours in data_received; asyncio has logged it
+        self.end(self.lost())
+        assert self._ending is not None
+        self.tell("on_closed", self._ending)
+        self.transport = None
+        self.hand_over()
+
+    def lost(self) -> Termination:
+        """What it means that the peer's connection ended without a word."""
+        return Termination(Result.CLIENT_ERROR, "connection_lost")
+
+    # --- time ------------------------------------------------------------------------------------------------
+
+    def _arm(self, delay_s: float, action: Callable[[], None]) -> None:
+        """There is one deadline at a time: a new one replaces it."""
+        self._disarm()
+        self._deadline = self._loop.call_later(delay_s, action)
+
+    def _disarm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _check_idle(self) -> None:
+        left_s = self._heard_at + self.limits.idle_s - self._loop.time()
+        if left_s <= 0:
+            self.drop("media_timeout")
+        else:
+            self._idle_check = self._loop.call_later(left_s + 0.001, self._check_idle)

@@ -1,0 +1,90 @@
+"""The AudioSocket listener: takes connections from Asterisk, finds their contexts, makes wires of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from uuid import UUID
+
+from tornado.netutil import bind_sockets
+
+from config.errors import CallboardError
+from transports.audiosocket import AudioSocketWire
+from transports.connection import harden
+from transports.web import AppServices
+
+log = logging.getLogger(__name__)
+
+_BACKLOG = 512
+
+
+class AudioSocketListener:
+    """Listens on one address until `stop`. AudioSocket knows no authentication: an unguessable UUID is all of it."""
+
+    def __init__(self, services: AppServices, max_per_peer: int) -> None:
+        self.services, self.max_per_peer = services, max_per_peer
+        self.port = 0
+        self._servers: list[asyncio.Server] = []
+        self._per_peer: Counter[str] = Counter()
+        self._claims: set[asyncio.Task[None]] = set()
+
+    async def start(self, host: str, port: int) -> None:
+        """Listen; `port` 0 takes a free one, which `port` then tells. Several workers may share a port."""
+        for sock in bind_sockets(port, host, backlog=_BACKLOG, reuse_port=True):
+            harden(sock)
+            self.port = sock.getsockname()[1]
+            self._servers.append(await asyncio.get_running_loop().create_server(self._wire, sock=sock))
+
+    async def stop(self) -> None:
+        """Take no more connections; those that are open stay (`AppServices.cut_wires`)."""
+        for server in self._servers:
+            server.close()
+        for task in tuple(self._claims):
+            task.cancel()
+        await asyncio.gather(*self._claims, return_exceptions=True)
+
+    def _wire(self) -> AudioSocketWire:
+        return _CountedWire(self)
+
+    def admit(self, wire: _CountedWire) -> bool:
+        self.services.wires.add(wire)
+        self._per_peer[wire.peer] += 1
+        return self._per_peer[wire.peer] <= self.max_per_peer
+
+    def forget(self, wire: _CountedWire) -> None:
+        self._per_peer[wire.peer] -= 1
+        if not self._per_peer[wire.peer]:
+            del self._per_peer[wire.peer]
+
+    def identified(self, wire: AudioSocketWire, identity: UUID) -> None:
+        task = asyncio.get_running_loop().create_task(self._claim(wire, identity))
+        self._claims.add(task)
+        task.add_done_callback(self._claims.discard)
+
+    async def _claim(self, wire: AudioSocketWire, identity: UUID) -> None:
+        services = self.services
+        try:
+            context = await services.database.run(services.contexts.claim, identity, wire.provider)
+        except CallboardError as error:
+            wire.reject(error)
+        else:
+            wire.accept(context)
+
+
+class _CountedWire(AudioSocketWire):
+    """A wire that its listener counts."""
+
+    def __init__(self, listener: AudioSocketListener) -> None:
+        services = listener.services
+        super().__init__(services.limits, services.switchboard, listener.identified, services.clock)
+        self._listener = listener
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if not self._listener.admit(self):
+            self.drop("too_many_connections")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._listener.forget(self)
+        super().connection_lost(exc)

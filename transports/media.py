@@ -1,0 +1,37 @@
+"""The media WebSocket of a call: the context is claimed before the 101, then the socket becomes a wire."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from store.records import CallContext
+from transports.carriers import UnknownCarrier, carrier
+from transports.upgrade import WebSocketConnection, accept_key, take_over
+from transports.web import Handler, context_id, log
+
+
+class MediaSocket(Handler):
+    """`WS /v1/talk/{provider}/ctx/{contextId}` and `/v1/talk/{provider}/ctx?contextId=`.
+
+    The context id is a secret that is good for one connection.
+    """
+
+    async def get(self, provider: str, context: str | None = None) -> None:
+        spec = carrier(provider)
+        if spec.wire is None:
+            raise UnknownCarrier(f"{spec.name} has no media WebSocket")
+        key = accept_key(self)
+        identity = context_id(context or self.get_query_argument("contextId", ""))
+        await self.authenticate(spec, knows_context=True)
+        services = self.services
+        claimed = await services.database.run(services.contexts.claim, identity, spec.name)
+        wire = partial(self._wire, spec.wire, claimed)
+        if not await take_over(self, key, wire):
+            log.warning("peer left before its upgrade: provider=%s peer=%s", spec.name, self.request.remote_ip)
+            wire(b"").connection_lost(None)  # the context is used up: its call writes down the end
+
+    def _wire(self, kind: type[WebSocketConnection], context: CallContext, early: bytes) -> WebSocketConnection:
+        services = self.services
+        wire = kind(context, services.limits, services.switchboard, early)
+        services.wires.add(wire)
+        return wire

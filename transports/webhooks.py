@@ -1,0 +1,52 @@
+"""Carriers' webhooks: a call comes in, and its status changes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from store.records import DEFAULT_PROJECT_ID, EventRow
+from transports.carriers import carrier
+from transports.web import Handler, context_id
+
+
+class CallWebhook(Handler):
+    """`GET|POST /v1/talk/{provider}/call/{assistantId}`: answers with where the audio shall go.
+
+    Asked twice for the same call of the carrier it gives the same answer.
+    """
+
+    async def get(self, provider: str, assistant_id: str) -> None:
+        spec = carrier(provider)
+        self.silent_errors = spec.silent_errors
+        key = await self.authenticate(spec)
+        services, run = self.services, self.services.database.run
+        assistant = await run(services.assistants.get, assistant_id, key.project_id if key else DEFAULT_PROJECT_ID)
+        call = spec.incoming(self.webhook_request(), services.settings)
+        context = await run(
+            services.contexts.open_context,
+            assistant=assistant,
+            provider=spec.name,
+            caller=call.caller,
+            callee=call.callee,
+            provider_call_id=call.provider_call_id,
+        )
+        answer = spec.answer(context, services.settings.public_host)
+        self.set_header("Content-Type", answer.content_type)
+        self.finish(answer.body)
+
+    post = get
+
+
+class EventWebhook(Handler):
+    """`POST /v1/talk/{provider}/ctx/{contextId}/event`: a carrier's status callback."""
+
+    async def post(self, provider: str, identity: str) -> None:
+        spec = carrier(provider)
+        await self.authenticate(spec, knows_context=True)
+        services, run = self.services, self.services.database.run
+        context = await run(services.contexts.get, context_id(identity), spec.name)
+        data = spec.event(self.webhook_request())
+        row = EventRow(context.conversation_id, "carrier_status", datetime.now(UTC), data)
+        await run(services.conversations.write, [row])
+        self.set_status(204)
+        self.finish()

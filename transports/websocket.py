@@ -1,0 +1,212 @@
+"""The server's half of WebSocket (RFC 6455) without sockets: bytes in, events out, and frames to send.
+
+No extensions and no compression. `receive` yields events as they are complete and raises a `WebSocketError` at the
+first byte that breaks the protocol; after that, or after `Close`, the codec takes nothing more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tornado.util import _websocket_mask as unmask  # C where Tornado's speedups were built, Python elsewhere
+
+from config.errors import BadInput
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+_FIN, _RESERVED, _OPCODE, _MASKED, _LENGTH = 0x80, 0x70, 0x0F, 0x80, 0x7F
+_WHOLE_TEXT = _FIN | TEXT
+_OPCODES = frozenset((CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG))
+_MAX_CONTROL_BYTES = 125
+NO_STATUS = 1005  # section 7.4.1: the Close frame held no code
+
+
+class WebSocketError(BadInput):
+    """The peer broke RFC 6455; `close_code` is what it is told (section 7.4.1)."""
+
+    code = "websocket_protocol"
+    close_code = 1002
+
+
+class BadText(WebSocketError):
+    """A text message or a close reason is not UTF-8."""
+
+    code = "websocket_bad_text"
+    close_code = 1007
+
+
+class MessageTooBig(WebSocketError):
+    """A message is longer than this socket takes."""
+
+    code = "websocket_too_big"
+    close_code = 1009
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One whole text message, valid UTF-8."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """One whole binary message."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """To be answered by `pong(payload)`."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """The answer to a ping, or a heartbeat."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """The peer's last frame; `code` is 1005 when it named none."""
+
+    code: int
+    reason: str
+
+
+Event = Text | Binary | Ping | Pong | Close
+
+
+class WebSocketCodec:
+    """Parses what a client sends; messages may have up to `max_message_bytes`."""
+
+    def __init__(self, max_message_bytes: int) -> None:
+        self._max_message_bytes = max_message_bytes
+        self._buffer = b""
+        self._at = 0  # everything before was consumed
+        self._message = bytearray()
+        self._message_opcode = 0  # of the fragmented message under way, 0 between messages
+        self._over = False
+
+    def receive(self, data: bytes) -> Iterator[Event]:
+        """The events that `data` completes. Exhaust it before the next call. Raises `WebSocketError`."""
+        self._buffer = self._buffer[self._at :] + data
+        self._at = 0
+        while not self._over:
+            try:
+                frame = self._next_frame()
+                event = self._event(*frame) if frame else None
+            except WebSocketError:
+                self._over = True
+                raise
+            if frame is None:
+                return
+            if event is not None:
+                self._over = isinstance(event, Close)
+                yield event
+
+    def _next_frame(self) -> tuple[int, bool, bytes] | None:
+        """The next frame's opcode, whether it is final, and its payload; None while it is incomplete."""
+        buffer, at = self._buffer, self._at
+        available = len(buffer) - at
+        if available < 2:
+            return None
+        first, second = buffer[at], buffer[at + 1]
+        if first != _WHOLE_TEXT or second < _MASKED or self._message_opcode:  # all but the usual frame
+            self._check_header(first, second)
+        opcode, final = first & _OPCODE, first >= _FIN
+        length, head = second & _LENGTH, 2
+        if length > _MAX_CONTROL_BYTES:
+            head, short = (4, 126) if length == 126 else (10, 65536)
+            if available < head:
+                return None
+            length = int.from_bytes(buffer[at + 2 : at + head], "big")
+            if length < short:
+                raise WebSocketError(f"length {length} is not written in its shortest form")
+        if len(self._message) + length > self._max_message_bytes and opcode < CLOSE:
+            raise MessageTooBig(f"a message exceeds {self._max_message_bytes} bytes")
+        if available < head + 4 + length:
+            return None
+        start = at + head + 4
+        self._at = start + length
+        return opcode, final, unmask(buffer[start - 4 : start], buffer[start : self._at])
+
+    def _check_header(self, first: int, second: int) -> None:
+        opcode = first & _OPCODE
+        if first & _RESERVED:
+            raise WebSocketError("reserved bits are set, but no extension was agreed on")
+        if opcode not in _OPCODES:
+            raise WebSocketError(f"opcode {opcode:#x} is unknown")
+        if not second & _MASKED:
+            raise WebSocketError("a client's frame must be masked")
+        if opcode >= CLOSE and not (first & _FIN and second & _LENGTH <= _MAX_CONTROL_BYTES):
+            raise WebSocketError("a control frame must be whole and at most 125 bytes long")
+        if opcode == CONTINUATION and not self._message_opcode:
+            raise WebSocketError("a continuation without a message to continue")
+        if opcode in (TEXT, BINARY) and self._message_opcode:
+            raise WebSocketError("a new message before the last one ended")
+
+    def _event(self, opcode: int, final: bool, payload: bytes) -> Event | None:
+        if opcode >= CLOSE:
+            return _control_event(opcode, payload)
+        if final and not self._message_opcode:  # the usual case: one message, one frame
+            return _message_event(opcode, payload)
+        self._message_opcode = self._message_opcode or opcode
+        self._message += payload
+        if not final:
+            return None
+        opcode, payload = self._message_opcode, bytes(self._message)
+        self._message_opcode = 0
+        self._message.clear()
+        return _message_event(opcode, payload)
+
+
+def _message_event(opcode: int, payload: bytes) -> Event:
+    if opcode == BINARY:
+        return Binary(payload)
+    if not payload.isascii():
+        _decode(payload)
+    return Text(payload)
+
+
+def _control_event(opcode: int, payload: bytes) -> Event:
+    if opcode != CLOSE:
+        return Ping(payload) if opcode == PING else Pong(payload)
+    if not payload:
+        return Close(NO_STATUS, "")
+    code = int.from_bytes(payload[:2], "big")
+    if len(payload) < 2 or not (code in _LEGAL_CLOSE_CODES or 3000 <= code < 5000):
+        raise WebSocketError(f"close code {code} is not legal")
+    return Close(code, _decode(payload[2:]))
+
+
+_LEGAL_CLOSE_CODES = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015)))
+
+
+def _decode(payload: bytes) -> str:
+    try:
+        return payload.decode()
+    except UnicodeDecodeError:
+        raise BadText("text is not UTF-8") from None
+
+
+def frame(opcode: int, payload: bytes) -> bytes:
+    """One whole, unmasked frame, as a server sends it (section 5.2)."""
+    length = len(payload)
+    if length <= _MAX_CONTROL_BYTES:
+        return bytes((_FIN | opcode, length)) + payload
+    if length < 65536:
+        return bytes((_FIN | opcode, 126, length >> 8, length & 0xFF)) + payload
+    return bytes((_FIN | opcode, 127)) + length.to_bytes(8, "big") + payload
+
+
+def close_frame(code: int, reason: str = "") -> bytes:
+    """A Close frame; the reason is cut to what fits. 1005 becomes an empty one: it must not be sent."""
+    if code == NO_STATUS:
+        return frame(CLOSE, b"")
+    text = reason.encode()[: _MAX_CONTROL_BYTES - 2].decode(errors="ignore")
+    return frame(CLOSE, code.to_bytes(2, "big") + text.encode())
