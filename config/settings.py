@@ -177,6 +177,35 @@ class LimitSettings(Group):
     start_deadline_s: float = Field(5.0, gt=0, le=60, description="A media WebSocket must say `start` within this time")
 
 
+class NodeSettings(Group):
+    """This node: one machine's workers under one manager."""
+
+    name: str = Field(
+        "callboard", pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$", description="Name of this node, unique in its cluster"
+    )
+    control_host: str = Field("127.0.0.1", description="IP address of the control ports", examples=["10.0.0.5"])
+    control_port: ListenPort = Field(0, description="Port of the node's administration; 0: any free one")
+    convention: str = Field(
+        "", description="Control address of the cluster's leader; empty: this node is alone", examples=["10.0.0.5:1900"]
+    )
+    cluster_secret: SecretStr = Field(
+        SecretStr(""), description="Authenticates every frame on the control ports; empty: a fresh one at each start"
+    )
+    drain_s: float = Field(60.0, ge=0, le=86_400, description="After SIGTERM calls may go on for so long")
+    watchdog_s: float = Field(3.0, ge=0.5, le=60, description="A worker that is silent for so long is replaced")
+    worker_memory_mb: int = Field(2048, ge=128, description="A worker that grows beyond this is drained and replaced")
+
+
+class OperatorSettings(Group):
+    """The operators' listener: inspection and metrics."""
+
+    host: str = Field("127.0.0.1", description="Address that the operators' HTTP listens on", examples=["10.0.0.5"])
+    port: ListenPort = Field(9008, description="Port of the operators' HTTP; 0: any free one")
+    token: SecretStr = Field(
+        SecretStr(""), description="What operators show; empty: a fresh one at each start, in DATA_DIR/operator.json"
+    )
+
+
 class Settings(BaseSettings):
     """All options. Constructing it reads nothing: `load_settings` reads the environment that it is given."""
 
@@ -212,6 +241,8 @@ class Settings(BaseSettings):
     redis: RedisSettings = RedisSettings()
     twilio: TwilioSettings = TwilioSettings()
     limits: LimitSettings = LimitSettings()
+    node: NodeSettings = NodeSettings()
+    operator: OperatorSettings = OperatorSettings()
 
     @property
     def public_host(self) -> str:
