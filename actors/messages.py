@@ -45,6 +45,7 @@ class HangUpAll:
     """worker -> Switchboard: end every call, with this reason; `AllEnded` answers when the last one is gone."""
 
     reason: str
+    last_words: bool = False  # say the assistant's goodbye first
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,10 @@ class AllEnded:
 
 @dataclass(frozen=True, slots=True)
 class HangUp:
-    """operator, worker -> Call: end now, with this reason."""
+    """operator, Switchboard -> Call: end now, with this reason."""
 
     reason: str
+    last_words: bool = False  # say the assistant's goodbye first
 
 
 @dataclass(frozen=True, slots=True)

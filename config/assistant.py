@@ -84,6 +84,9 @@ class AssistantConfig(Model):
     not_understood: str = Field("", description="said after speech that gave no words; empty: stay silent")
     ask_again: str = Field("Sorry, could you say that again?", description="said when an answer could not be had")
     error_message: str = "I am sorry, I have a technical problem. Please call again later. Goodbye."
+    goodbye_message: str = Field(
+        "I am sorry, we have to end this call now. Goodbye.", description="said when the server is about to stop"
+    )
     max_duration_message: str = "We have reached the end of our time. Goodbye."
     max_duration_s: float = Field(1800.0, gt=0, le=14400)
     endpointing: Endpointing = Endpointing()

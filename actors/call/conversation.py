@@ -7,9 +7,12 @@ here, and `replaced` hands it to the member's successor.
 
 from __future__ import annotations
 
+from typing import Any
+
 from actors.call.delivery import Delivery
-from actors.call.effects import CancelTimer, Effect, End, Measured, Role, Said, SetTimer, Stalled, To
+from actors.call.effects import CancelTimer, Effect, End, Role, Said, SetTimer, Stalled, To
 from actors.call.floor import TABLE, Floor, Input
+from actors.call.latency import TurnLatency
 from actors.call.utterance import Purpose, Utterance
 from actors.call.words import Words
 from actors.errors import Result, Termination
@@ -49,6 +52,7 @@ class Conversation:
         self.turn = 0
         self.history: list[ChatMessage] = []
         self.delivery = Delivery(self._do)
+        self._latency = TurnLatency(self._do)
         self._words = Words()
         self._late = False  # the turn was ended without waiting: what the transcriber still says belongs to it
         self._turn_waits = False  # over, but the history does not yet know what was heard
@@ -59,8 +63,6 @@ class Conversation:
         self._voice = False
         self._voice_since_ms = 0.0
         self._voice_ms = self._voice_end_ms = 0.0
-        self._voice_end_s = 0.0
-        self._asked_s = self._clause_s = 0.0
         self._idle_prompts = 0
         self._termination: Termination | None = None
         self._now = 0.0
@@ -90,7 +92,7 @@ class Conversation:
         self._now, self._voice = now, False
         self._voice_ms += at_ms - self._voice_since_ms
         self._voice_end_ms = at_ms
-        self._voice_end_s = now - VAD_HANGOVER_MS / 1000
+        self._latency.voice_ended(now - VAD_HANGOVER_MS / 1000)
         self._do(CancelTimer("stt_stall"))
         self._floor_input(Input.VOICE_ENDED)
 
@@ -119,15 +121,14 @@ class Conversation:
     def answer_started(self, now: float, turn: int) -> None:
         self._now = now
         if turn == self.turn:
-            self._do(Measured("llm_first_token_ms", turn, (now - self._asked_s) * 1000))
+            self._latency.first_token(now, turn)
 
     def clause(self, now: float, turn: int, text: str) -> None:
         """The next clause of the answer."""
         self._now = now
         if turn == self.turn and self._question_open and (utterance := self.delivery.utterance):
             if not utterance.segments:
-                self._clause_s = now
-                self._do(Measured("llm_first_clause_ms", turn, (now - self._asked_s) * 1000))
+                self._latency.first_clause(now, turn)
             self.delivery.speak(text)
 
     def answer_done(self, now: float, turn: int, hang_up: bool) -> None:
@@ -199,6 +200,17 @@ class Conversation:
         if self._question:
             self._remember_caller()
         self.floor, self.delivery.utterance = Floor.ENDED, None
+
+    def inspect(self) -> dict[str, Any]:
+        """The state for operators; what was said is only counted."""
+        return {
+            "state": self.floor.name.lower(),
+            "turn": self.turn,
+            "voice": self._voice,
+            "history_lines": len(self.history),
+            "answer_pending": self._question_open,
+            "utterance": self.delivery.inspect(),
+        }
 
     # --- supervision ----------------------------------------------------------------------------------------------
 
@@ -324,7 +336,8 @@ class Conversation:
     def become_audible(self) -> None:
         if (utterance := self.delivery.utterance) and not utterance.started:
             utterance.started = True
-            self._measure_latency(utterance)
+            if utterance.purpose is Purpose.ANSWER:
+                self._latency.audible(self._now, utterance.turn)
             self._remember_caller()
         if self.floor is Floor.THINKING:
             self.floor = Floor.SPEAKING
@@ -355,9 +368,8 @@ class Conversation:
         self.turn += 1
         self._question, self._shown, self._question_open = text, shown or text, True
         self.delivery.begin(Purpose.ANSWER, self.turn)
-        self.floor, self._asked_s = Floor.THINKING, self._now
-        if self._voice_end_s:
-            self._do(Measured("end_of_turn_ms", self.turn, (self._now - self._voice_end_s) * 1000))
+        self.floor = Floor.THINKING
+        self._latency.asked(self._now, self.turn)
         self._do(To("responder", Ask(self._current_question())))
 
     def _current_question(self) -> Question:
@@ -380,7 +392,6 @@ class Conversation:
     def _say(self, text: str, purpose: Purpose) -> None:
         self.delivery.begin(purpose, self.turn)
         self.floor = Floor.ENDING if purpose is Purpose.CLOSING else Floor.THINKING
-        self._clause_s = self._now
         self.delivery.speak(text)
         self.delivery.complete()
 
@@ -452,7 +463,7 @@ class Conversation:
     def _end_keys(self) -> None:
         """No further key: they are a turn by themselves, or part of what the caller is saying."""
         if self.floor is Floor.LISTENING:
-            self._voice_end_s = self._now
+            self._latency.voice_ended(self._now)
             self._ask_keys()
 
     def _ask_keys(self, words: str = "") -> None:
@@ -467,12 +478,6 @@ class Conversation:
             self._ask(words)
         else:
             self._listen()
-
-    def _measure_latency(self, utterance: Utterance) -> None:
-        if utterance.purpose is Purpose.ANSWER:
-            self._do(Measured("tts_first_audio_ms", utterance.turn, (self._now - self._clause_s) * 1000))
-            if self._voice_end_s:
-                self._do(Measured("turn_latency_ms", utterance.turn, (self._now - self._voice_end_s) * 1000))
 
     # --- small helpers --------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from actors.call.effects import Effect, To
 from actors.call.utterance import Purpose, Utterance
@@ -71,6 +72,18 @@ class Delivery:
         assert self.utterance is not None
         finished, self.utterance = self.utterance, None
         return finished
+
+    def inspect(self) -> dict[str, Any] | None:
+        """The utterance under way, for operators: what is said in it is only counted."""
+        if (utterance := self.utterance) is None:
+            return None
+        return {
+            "number": utterance.number,
+            "purpose": utterance.purpose.value,
+            "segments": len(utterance.segments),
+            "complete": utterance.complete,
+            "audible": utterance.started,
+        }
 
     def _number(self) -> int:
         self._numbers += 1

@@ -85,6 +85,10 @@ class Member(Dispatcher):
     def close(self) -> None:
         """Let go of what is not an actor: sessions, legs. Called once, at the exit."""
 
+    def inspect(self) -> dict[str, Any]:
+        """What operators see of it: counts and states, never what was said."""
+        return {"role": self.role}
+
 
 @dataclass(frozen=True, slots=True)
 class SessionOpened:
@@ -123,6 +127,9 @@ class SessionMember(Member):
         self.opened = True
         self.tell(MemberReady(self.role))
         self.session_opened()
+
+    def inspect(self) -> dict[str, Any]:
+        return {**super().inspect(), "provider": self.provider, "opened": self.opened}
 
     def session_opened(self) -> None:
         """The session is open: what it owes is due from now on."""

@@ -38,6 +38,10 @@ class Replay:
     def chunks(self) -> list[Heard]:
         return [chunk for chunk, _ in self._chunks]
 
+    @property
+    def length_ms(self) -> float:
+        return sum(chunk.end_ms - chunk.start_ms for chunk, _ in self._chunks)
+
     def _trim_silence(self, now_ms: float) -> None:
         """The silence at the end is only worth keeping as the lead-in of the next voice."""
         tail: list[tuple[Heard, bool]] = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from thespian.actors import ActorAddress
 
 from actors.call.clauses import Clauser
@@ -70,6 +72,9 @@ class Responder(SessionMember):
     def _expect_answer(self) -> None:
         if self._turn and self.opened and not self._started:
             self._watch.expect(self._stalls.first_token_ms, "no first word of the answer")
+
+    def inspect(self) -> dict[str, Any]:
+        return {**super().inspect(), "answering_turn": self._turn, "started": self._started}
 
     def _done(self) -> None:
         self._turn = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Any
 
 from thespian.actors import ActorAddress
 
@@ -73,6 +74,9 @@ class Speaker(SessionMember):
 
     def session_opened(self) -> None:
         self._expect()
+
+    def inspect(self) -> dict[str, Any]:
+        return {**super().inspect(), "segments_owed": len(self._owed), "ending_utterance": self._ending}
 
     def _expect(self) -> None:
         if self._owed and self.opened:

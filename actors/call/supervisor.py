@@ -105,6 +105,8 @@ class RestartDue:
 class Call(Dispatcher):
     """One call. Its first message is `StartCall`; it exits when the wire is closed."""
 
+    role = "call"
+
     def __init__(self) -> None:
         super().__init__()
         self.conversation: Conversation
@@ -146,7 +148,8 @@ class Call(Dispatcher):
         self._carry_out()
 
     def receiveMsg_HangUp(self, message: HangUp, sender: ActorAddress) -> None:
-        self.conversation.hang_up(time.monotonic(), Termination(Result.SUCCESS, message.reason))
+        last_words = self._start.assistant.goodbye_message if message.last_words else ""
+        self.conversation.hang_up(time.monotonic(), Termination(Result.SUCCESS, message.reason), last_words)
         self._carry_out()
 
     def receiveMsg_TimerFired(self, message: TimerFired, sender: ActorAddress) -> None:
@@ -168,6 +171,30 @@ class Call(Dispatcher):
 
     def receiveMsg_ActorExitRequest(self, message: ActorExitRequest, sender: ActorAddress) -> None:
         self._finish(self._termination or Termination(Result.SERVER_ERROR, "shutdown"))
+
+    @property
+    def call(self) -> str:
+        """The context's id: how operators name the call."""
+        return str(self._start.context.id)
+
+    def inspect(self) -> dict[str, Any]:
+        """What operators see of it: no word of what was said, no number of who called."""
+        context, wire = self._start.context, self._start.wire.value
+        return {
+            "call": self.call,
+            "conversation": context.conversation_id,
+            "assistant": f"{self._start.assistant.name} v{context.assistant_version}",
+            "carrier": context.provider,
+            "wire": {"encoding": wire.format.encoding.value, "rate": wire.format.rate, "playout": wire.playout.value},
+            "members": {role: self._member_state(role) for role in self._specs},
+            "timers": sorted(self._timers),
+            **self.conversation.inspect(),
+        }
+
+    def _member_state(self, role: str) -> dict[str, Any]:
+        recovery, chain = self._recoveries[role], self._chains.get(role, ())
+        provider = chain[recovery.provider].provider if chain else None
+        return {"alive": role in self._members, "provider": provider, "restarts": recovery.restarts}
 
     # --- supervision ----------------------------------------------------------------------------------------------
 

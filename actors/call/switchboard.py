@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from thespian.actors import ActorAddress, ChildActorExited
 
@@ -15,6 +16,8 @@ log = logging.getLogger(__name__)
 
 class Switchboard(Dispatcher):
     """Calls are temporary children: one that ends is not started again, whatever the reason."""
+
+    role = "switchboard"
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,7 +32,7 @@ class Switchboard(Dispatcher):
 
     def receiveMsg_HangUpAll(self, message: HangUpAll, sender: ActorAddress) -> None:
         for call in self.calls:
-            self.send(call, HangUp(message.reason))
+            self.send(call, HangUp(message.reason, message.last_words))
         self._waiting.append(sender)
         self._tell_if_empty()
 
@@ -40,6 +43,10 @@ class Switchboard(Dispatcher):
     def receiveMsg_ChildActorExited(self, message: ChildActorExited, sender: ActorAddress) -> None:
         self.calls = [call for call in self.calls if call != message.childAddress]
         self._tell_if_empty()
+
+    def inspect(self) -> dict[str, Any]:
+        """What operators see of it."""
+        return {"calls": len(self.calls)}
 
     def _tell_if_empty(self) -> None:
         while self._waiting and not self.calls:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from thespian.actors import ActorAddress
 
 from actors.call.member import SessionMember
@@ -47,6 +49,9 @@ class Transcriber(SessionMember):
 
     def receiveMsg_EndOfTurn(self, event: EndOfTurn, sender: ActorAddress) -> None:
         self.tell(TurnEnded())
+
+    def inspect(self) -> dict[str, Any]:
+        return {**super().inspect(), "heard_ms": round(self._fed_ms), "replays": max(0, len(self._seams) - 1)}
 
     def _callers_ms(self, session_ms: float) -> float:
         shift = 0.0

@@ -102,6 +102,17 @@ class Transport(Member):
             self.leg.close()
             self._wire.hang_up()
 
+    def inspect(self) -> dict[str, Any]:
+        leg = self.leg
+        return {
+            **super().inspect(),
+            "open": leg is not None and leg.is_open,
+            "voice": self._voice,
+            "utterance": self._playing,
+            "unacknowledged_ms": round(self._replay.length_ms),
+            "lost_ms": round(leg.inbound.lost_ms) if leg else 0,
+        }
+
     # --- the leg's events (actors.media.leg.LegEvents), on the clock's tick ---------------------------------------
 
     def on_heard(self, payload: bytes, start_ms: float, end_ms: float) -> None:

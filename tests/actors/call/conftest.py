@@ -66,6 +66,13 @@ class Theatre:
         self.system.tell(self.switchboard, start)
         return phone
 
+    def company(self) -> list[Any]:
+        """The actors themselves, but for the standing ones."""
+        cells = self.system._base.cells()
+        return [
+            cell.instance for cell in cells if hasattr(cell.instance, "inspect") and cell.class_name != "Switchboard"
+        ]
+
     def said(self, conversation: int = 1) -> list[tuple[str, str]]:
         return [(r.role, r.text) for r in self.rows if isinstance(r, MessageRow) and r.conversation_id == conversation]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actors.call.wire import PlayoutMode
+from actors.messages import HangUpAll
 from tests.actors.call.conftest import Theatre
 
 MODES = pytest.mark.parametrize("playout", PlayoutMode)
@@ -88,3 +89,27 @@ async def test_calls_do_not_hear_each_other(theatre: Theatre):
     for number, phone in enumerate(phones):
         await phone.hears(f"you said caller{number} speaks")
         assert (await theatre.lines(phone, 3))[-1] == ("assistant", f"you said caller{number} speaks")
+
+
+async def test_operators_see_states_and_not_what_was_said(theatre: Theatre):
+    phone = theatre.call()
+    phone.say("my secret number")
+    await phone.hears("you said my secret number")
+    shown = [cell.inspect() for cell in theatre.company()]
+    assert {state.get("role", "call") for state in shown} >= {
+        "call",
+        "transport",
+        "transcriber",
+        "responder",
+        "speaker",
+    }
+    assert "secret" not in str(shown)
+    assert next(state for state in shown if "members" in state)["members"]["speaker"]["provider"] == "fake"
+
+
+async def test_a_drained_call_hears_the_goodbye(theatre: Theatre):
+    phone = theatre.call(goodbye_message="closing time")
+    await phone.hears("welcome")
+    theatre.system.tell(theatre.switchboard, HangUpAll("drained", last_words=True))
+    await phone.hears("closing time")
+    assert (await theatre.ended(phone)).reason == "drained"

@@ -1,0 +1,59 @@
+"""What the simulated caller says: spoken by the embedded voice, or read from WAV files."""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from actors.media.audio import PCM_8K, AudioFormat, Encoding
+from actors.media.resample import Converter
+from config.errors import ConfigError
+from scripts.caller.ear import is_audible
+from scripts.caller.plan import Sentence
+
+DEFAULT_VOICE = "en-us+f2"  # of espeak-ng's voices, one that pocketsphinx hears well, and not the assistant's
+WORDS_PER_MINUTE = 150
+
+
+def frames(pcm: bytes) -> Iterator[bytes]:
+    """PCM in frames of 20 ms, the last one padded with silence."""
+    size = PCM_8K.frame_bytes
+    for start in range(0, len(pcm), size):
+        yield pcm[start : start + size].ljust(size, b"\0")
+
+
+def trim(pcm: bytes) -> bytes:
+    """Without the inaudible frames at both ends: the end of a sentence is the end of its sound."""
+    pieces = list(frames(pcm))
+    heard = [index for index, piece in enumerate(pieces) if is_audible(piece)]
+    return b"".join(pieces[heard[0] : heard[-1] + 1]) if heard else b""
+
+
+async def speak_sentences(texts: Sequence[str], voice: str = DEFAULT_VOICE) -> tuple[Sentence, ...]:
+    """Speak with the embedded voice, in a process of its own that `close_engines()` ends."""
+    from actors.engines.voice_client import synthesize
+
+    spoken = [await synthesize(text, voice=voice, words_per_minute=WORDS_PER_MINUTE) for text in texts]
+    return tuple(Sentence(text, trim(pcm)) for text, pcm in zip(texts, spoken, strict=True))
+
+
+def read_sentence(path: Path) -> Sentence:
+    """A WAV file of 16-bit samples, any rate; of several channels the mean is taken."""
+    try:
+        with wave.open(str(path), "rb") as file:
+            channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
+            raw = file.readframes(file.getnframes())
+    except (wave.Error, EOFError) as error:
+        raise ConfigError(f"--wav {path}: not a PCM WAV file: {error}") from None
+    if width != 2:
+        raise ConfigError(f"--wav {path}: {8 * width} bits per sample; legal: 16")
+    samples = np.frombuffer(raw, "<i2").reshape(-1, channels)
+    mono = samples if channels == 1 else np.rint(samples.mean(axis=1))
+    converter = Converter(AudioFormat(Encoding.PCM, rate), PCM_8K)
+    pcm = trim(converter.convert(mono.astype("<i2").tobytes()) + converter.flush())
+    if not pcm:
+        raise ConfigError(f"--wav {path}: nothing can be heard in it")
+    return Sentence(path.name, pcm)

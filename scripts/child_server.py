@@ -1,0 +1,121 @@
+"""A `callboard serve` in a child process, for the demo: it says when it listens and never outlives its parent."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import orjson
+
+from config.errors import CallboardError
+
+HOST = "127.0.0.1"
+START_S, STOP_S = 30.0, 10.0
+# The demo stands by itself: what the user's environment says about databases and hosts is not for it.
+ALONE = {"CALLBOARD_CONFIG": "", "POSTGRES__HOST": "", "REDIS__HOST": "", "PUBLIC_ASSISTANT_HOST": "", "AUTH__MODE": ""}
+
+
+class ServerFailed(CallboardError):
+    """The server ended before it listened; the text says where its log is."""
+
+    code = "server_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerPlan:
+    """What the child serves, where, and where its data and its log go."""
+
+    assistant: Path
+    data_dir: Path
+    http_port: int
+    audiosocket_port: int
+    environment: tuple[tuple[str, str], ...] = ()  # further settings
+    cpu: int | None = None  # the only one that the server may use
+
+    @property
+    def log(self) -> Path:
+        return self.data_dir / "serve.log"
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.http_port}"
+
+
+class ChildServer:
+    """Started by `async with`, ended at its exit; with its parent gone its standard input ends, and so does it."""
+
+    def __init__(self, plan: ServerPlan) -> None:
+        self.plan = plan
+
+    async def __aenter__(self) -> ChildServer:
+        plan = self.plan
+        plan.data_dir.mkdir(parents=True, exist_ok=True)
+        with plan.log.open("wb") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "scripts.callboard", "serve", "--json", "--until-eof"),
+                *("--host", HOST, "--port", str(plan.http_port), "--audiosocket-host", HOST),
+                *("--audiosocket-port", str(plan.audiosocket_port), "--data-dir", str(plan.data_dir)),
+                *("--assistant", str(plan.assistant)),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                env={**os.environ, **ALONE, **dict(plan.environment)},
+                start_new_session=True,  # Ctrl-C is the parent's: it ends the child in good order
+            )
+        if plan.cpu is not None:
+            os.sched_setaffinity(self._process.pid, {plan.cpu})
+        return self
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process.returncode is not None:
+            return
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            await asyncio.wait_for(self._process.wait(), STOP_S)
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+    async def listening(self) -> None:
+        """Wait until it takes calls; raises `ServerFailed`."""
+        assert self._process.stdout is not None
+        try:
+            line = await asyncio.wait_for(self._process.stdout.readline(), START_S)
+        except TimeoutError:
+            raise ServerFailed(f"the server did not start within {START_S:.0f} s; see {self.plan.log}") from None
+        if not line or orjson.loads(line).get("event") != "listening":
+            raise ServerFailed(f"the server did not start: {self._last_words()}")
+
+    async def ended(self) -> None:
+        """Wait until it ends by itself, which it should not."""
+        await self._process.wait()
+        raise ServerFailed(f"the server has ended: {self._last_words()}")
+
+    def _last_words(self) -> str:
+        lines = self.plan.log.read_text("utf-8", "replace").strip().splitlines()
+        return f"{lines[-1] if lines else 'it said nothing'} ({self.plan.log})"
+
+
+def free_port(wanted: int) -> int:
+    """`wanted` if nobody listens there, else any free port."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise ServerFailed(f"no port is free at {HOST}")

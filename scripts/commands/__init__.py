@@ -1,0 +1,1 @@
+"""The sub-commands of `callboard`, one file per group; each has `register(commands)`."""

@@ -1,0 +1,84 @@
+"""`callboard assistant`: what answers the calls, applied from YAML files."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scripts.command import OK, add_command, add_group, add_json_flag
+from scripts.output import console, print_json, print_table
+from scripts.storage import load_environment, open_database
+
+if TYPE_CHECKING:
+    from config.assistant import ProviderChoice
+    from scripts.command import Commands
+
+_EXAMPLES = """
+callboard assistant apply assistants/reception.yaml
+callboard assistant list
+callboard assistant show reception
+"""
+
+
+def register(commands: Commands) -> None:
+    group = add_group(commands, "assistant", "apply, list and show assistants", _EXAMPLES)
+    apply = add_command(group, "apply", "make a YAML file the assistant's next version", _EXAMPLES, apply_file)
+    apply.add_argument("file", metavar="FILE", type=Path, help="the assistant's YAML file")
+    add_json_flag(apply)
+    add_json_flag(add_command(group, "list", "list the assistants", _EXAMPLES, list_assistants))
+    show = add_command(group, "show", "show an assistant's newest version as YAML", _EXAMPLES, show_assistant)
+    show.add_argument("name", metavar="NAME", help="the assistant's name or number")
+    add_json_flag(show)
+
+
+def apply_file(args: argparse.Namespace) -> int:
+    from scripts.assistant_file import read_assistant
+    from store.assistants import AssistantRepository
+
+    settings = load_environment()
+    config = read_assistant(args.file, settings.extra_providers)
+    with open_database(settings) as database:
+        assistant = AssistantRepository(database).apply(config)
+    if args.json:
+        print_json(assistant)
+    else:
+        console().print(f"{config.name}: assistant {assistant.id}, version {assistant.version}")
+    return OK
+
+
+def list_assistants(args: argparse.Namespace) -> int:
+    from store.assistants import AssistantRepository
+
+    with open_database(load_environment()) as database:
+        assistants = AssistantRepository(database).list()
+    if args.json:
+        print_json(assistants)
+        return OK
+    rows = (
+        (str(a.id), a.config.name, str(a.version), _chain(a.config.stt), _chain(a.config.llm), _chain(a.config.tts))
+        for a in assistants
+    )
+    columns = ("id", "name", "version", "hears with", "thinks with", "speaks with")
+    print_table(columns, rows, empty="no assistants yet: `callboard assistant apply FILE` makes one")
+    return OK
+
+
+def show_assistant(args: argparse.Namespace) -> int:
+    from store.assistants import AssistantRepository
+
+    with open_database(load_environment()) as database:
+        assistant = AssistantRepository(database).get(args.name)
+    if args.json:
+        print_json(assistant)
+        return OK
+    import yaml
+
+    content = assistant.config.model_dump(mode="json")
+    print(f"# assistant {assistant.id}, version {assistant.version}, {assistant.created_at:%Y-%m-%d %H:%M}")
+    print(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120), end="")
+    return OK
+
+
+def _chain(choices: tuple[ProviderChoice, ...]) -> str:
+    return ", ".join(choice.provider for choice in choices)

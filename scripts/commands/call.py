@@ -1,0 +1,118 @@
+"""`callboard call`: a simulated caller who speaks, listens and measures."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from config.errors import ConfigError
+from scripts.command import FAILED, OK, add_command
+from scripts.output import print_json
+
+if TYPE_CHECKING:
+    from scripts.caller.plan import CallPlan, CallReport, Sentence
+    from scripts.command import Commands
+
+KEY_VARIABLE = "CALLBOARD_API_KEY"
+
+_EXAMPLES = """
+callboard call --assistant reception --say 'what are your opening hours' --say goodbye --key rpd-...
+callboard call --assistant reception --via twilio --wav question.wav --record call.wav
+callboard call --assistant reception --say 'what are your opening hours' --turns 3 --barge-in --json
+"""
+
+
+def register(commands: Commands) -> None:
+    parser = add_command(commands, "call", "call a server as a carrier would, and talk to it", _EXAMPLES, call)
+    parser.description = f"{parser.description} Exit code 0 only if every turn was answered."
+    parser.add_argument("--to", default="http://127.0.0.1:9007", metavar="URL", help="the server (%(default)s)")
+    parser.add_argument("--assistant", required=True, metavar="NAME", help="who is called: name or number")
+    parser.add_argument("--via", choices=("twilio", "audiosocket"), default="audiosocket", help="(%(default)s)")
+    parser.add_argument(
+        "--audiosocket", metavar="HOST:PORT", help="where AudioSocket listens (port 4573 of the server)"
+    )
+    speech = parser.add_mutually_exclusive_group(required=True)
+    speech.add_argument("--say", action="append", metavar="TEXT", help="a sentence; once per turn")
+    speech.add_argument("--wav", action="append", type=Path, metavar="FILE", help="a recorded sentence; once per turn")
+    parser.add_argument("--voice", default="en-us+f2", help="the caller's voice for --say (%(default)s)")
+    parser.add_argument("--turns", type=int, metavar="N", help="so many turns; the sentences start over")
+    parser.add_argument("--barge-in", action="store_true", help="interrupt the second answer after one second")
+    parser.add_argument("--dtmf", default="", metavar="DIGITS", help="keys pressed after the greeting")
+    parser.add_argument("--record", type=Path, metavar="OUT.wav", help="stereo: caller left, assistant right")
+    parser.add_argument("--key", metavar="rpd-...", help=f"API key; else from {KEY_VARIABLE}")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON and nothing else")
+
+
+def call(args: argparse.Namespace) -> int:
+    check_arguments(args)
+    import asyncio
+
+    report = asyncio.run(_call(args))
+    if args.json:
+        print_json(report)
+    return OK if report.answered else FAILED
+
+
+def check_arguments(args: argparse.Namespace) -> None:
+    """What argparse cannot tell; raises `ConfigError`."""
+    if args.turns is not None and not 1 <= args.turns <= 100:
+        raise ConfigError(f"--turns {args.turns}: legal: 1 to 100")
+    if args.barge_in and args.turns is not None and args.turns < 3:
+        raise ConfigError(f"--turns {args.turns}: --barge-in interrupts the second answer with a third sentence")
+    if not re.fullmatch(r"[0-9*#A-D]*", args.dtmf):
+        raise ConfigError(f"--dtmf {args.dtmf!r}: legal: 0-9, *, #, A-D")
+    if not args.voice.strip() or any(not text.strip() for text in args.say or ()):
+        raise ConfigError("--say and --voice must not be empty")
+
+
+async def _call(args: argparse.Namespace) -> CallReport:
+    from actors.engines.pool import close_engines
+    from scripts.caller.call import place_call
+    from scripts.caller.plan import ignore
+    from scripts.narrator import Narrator
+
+    try:
+        plan = make_plan(args, await _sentences(args))
+        narrator = None if args.json else Narrator(plan)
+        report = await place_call(plan, narrator.tell if narrator else ignore)
+    finally:
+        await close_engines()
+    if narrator:
+        narrator.sum_up(report)
+    return report
+
+
+async def _sentences(args: argparse.Namespace) -> tuple[Sentence, ...]:
+    from scripts.caller.sentences import read_sentence, speak_sentences
+
+    if args.wav:
+        return tuple(read_sentence(path) for path in args.wav)
+    return await speak_sentences(args.say, args.voice)
+
+
+def make_plan(args: argparse.Namespace, sentences: tuple[Sentence, ...]) -> CallPlan:
+    from scripts.caller.plan import CallPlan
+
+    return CallPlan(
+        to=args.to,
+        assistant=args.assistant,
+        via=args.via,
+        sentences=sentences,
+        turns=args.turns or max(len(sentences), 3 if args.barge_in else 1),
+        key=args.key or os.environ.get(KEY_VARIABLE),
+        audiosocket=parse_address(args.audiosocket) if args.audiosocket else None,
+        barge_in=args.barge_in,
+        dtmf=args.dtmf,
+        record=args.record,
+    )
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """`host:port`."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 1 <= int(port) <= 65535:
+        raise ConfigError(f"--audiosocket {text!r}: legal: HOST:PORT")
+    return host.strip("[]"), int(port)

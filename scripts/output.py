@@ -1,0 +1,55 @@
+"""What a command prints: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # rich takes 60 ms to import; `--help` and `--json` do without it
+    from rich.console import Console
+
+
+@cache
+def console() -> Console:
+    """The terminal; highlighting is off, because what is printed are people's words."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True)
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], empty: str = "nothing there yet") -> None:
+    """A table of plain cells (markup in them is not interpreted), or the line `empty`."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    if table.row_count:
+        console().print(table, soft_wrap=False)
+    else:
+        console().print(empty)
+
+
+def print_json(value: Any, *, indent: bool = True) -> None:
+    """`value` as JSON: dataclasses, dates, UUIDs and pydantic models included; one line without `indent`."""
+    import orjson
+
+    text = orjson.dumps(value, default=_plain, option=orjson.OPT_INDENT_2 if indent else None)
+    sys.stdout.write(text.decode() + "\n")
+    sys.stdout.flush()
+
+
+def _plain(value: Any) -> Any:
+    from pathlib import Path
+
+    from pydantic import BaseModel
+
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
