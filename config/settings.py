@@ -244,6 +244,14 @@ class Settings(BaseSettings):
     node: NodeSettings = NodeSettings()
     operator: OperatorSettings = OperatorSettings()
 
+    @model_validator(mode="after")
+    def _a_cluster_shares_its_state(self) -> Settings:
+        if self.node.convention and not self.redis.host:
+            raise ValueError("NODE__CONVENTION names a cluster: REDIS__HOST is required for more than one node")
+        if self.node.convention and not self.node.cluster_secret.get_secret_value():
+            raise ValueError("NODE__CONVENTION names a cluster: its nodes need one NODE__CLUSTER_SECRET")
+        return self
+
     @property
     def public_host(self) -> str:
         """Host and port for the URLs that we hand out."""
