@@ -45,7 +45,8 @@ class ProviderSpec:
 
 @dataclass(frozen=True, slots=True)
 class Interim:
-    """stt: what the caller seems to be saying in this utterance so far (replaces the interim before)."""
+    """stt: what the caller seems to be saying in this utterance so far (replaces the interim before). While a voice is
+    heard one comes at least each second, also an unchanged or empty one: who is silent for longer has stalled."""
 
     text: str
 

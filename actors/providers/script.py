@@ -1,0 +1,220 @@
+"""The `script` language model: answers from a list of intents, needs no account, and is the same each time.
+
+What it answers is a function of the history alone (the caller's lines are gone through from the first), so a session
+that replaces another mid-call knows as much. Its sentences are also what the embedded recognizer listens for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+
+from actors.providers.grammar import MAX_SENTENCES, Sentence, expand, fill, normalise, slot_names
+from actors.providers.spec import Answered, ChatMessage, Emit, LlmSession, Options, ProviderSpec, Question, Token
+
+MATCH = 0.3  # shared words / all words of two sentences; below this they do not mean the same
+EXPECTED = 0.25  # what it counts to be named in the `next` of the intent before
+LAST_REPLY = "last_reply"  # in a reply: what was said before, for "could you repeat that"
+
+
+def _as_texts(value: Any) -> Any:
+    values = value if isinstance(value, list | tuple) else (value,)
+    if any(isinstance(text, bool) for text in values):
+        raise ValueError("YAML reads yes, no, on and off as true and false: put them in quotes")
+    return values
+
+
+Texts = Annotated[tuple[str, ...], BeforeValidator(_as_texts), Field(min_length=1)]
+
+
+class Intent(BaseModel):
+    """Something that a caller may want: how it is said, what is answered."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1)
+    slots: dict[str, tuple[str, ...]] = Field({}, description="values that may stand for {name} in `say`")
+    say: Texts = Field(description="sentences; {slot} stands for each of its values")
+    reply: Texts = Field(
+        description="answers, in rotation; {slot} is what was heard last, {last_reply} our last answer"
+    )
+    next: tuple[str, ...] = Field((), description="intents to prefer for what the caller says next")
+    hang_up: bool = False
+
+    @field_validator("say")
+    @classmethod
+    def _patterns(cls, say: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for pattern in say:
+            expand(pattern, info.data.get("slots", {}))
+        return say
+
+    @property
+    def sentences(self) -> list[Sentence]:
+        return [sentence for pattern in self.say for sentence in expand(pattern, self.slots)]
+
+
+class ScriptOptions(Options):
+    """What the assistant's YAML says beside `provider: script`."""
+
+    intents: tuple[Intent, ...] = Field(min_length=1)
+    sorry: Texts = ("Sorry, I did not get that.",)
+    tokens_per_s: float = Field(0, ge=0, le=10_000, description="pace of the answer's words; 0: at once")
+
+    @field_validator("intents")
+    @classmethod
+    def _consistent(cls, intents: tuple[Intent, ...]) -> tuple[Intent, ...]:
+        names = [intent.name for intent in intents]
+        slots = {LAST_REPLY, *(slot for intent in intents for slot in intent.slots)}
+        if doubles := [name for name, count in Counter(names).items() if count > 1]:
+            raise ValueError(f"name {doubles[0]!r} is used twice")
+        for intent in intents:
+            _known(f"intent {intent.name!r}: next", intent.next, names)
+            _known(f"intent {intent.name!r}: slot in reply", [s for r in intent.reply for s in slot_names(r)], slots)
+        if (count := sum(len(intent.sentences) for intent in intents)) > MAX_SENTENCES:
+            raise ValueError(f"{count} sentences; at most {MAX_SENTENCES} are legal")
+        return intents
+
+    @property
+    def phrases(self) -> tuple[str, ...]:
+        """Everything that can be understood, for the recognizer."""
+        return tuple(dict.fromkeys(sentence.text for intent in self.intents for sentence in intent.sentences))
+
+
+def _known(what: str, given: Sequence[str], legal: Sequence[str] | set[str]) -> None:
+    for name in given:
+        if name not in legal:
+            raise ValueError(f"{what}: {name!r} is not known; legal are {', '.join(sorted(legal))}")
+
+
+SPECS = (
+    ProviderSpec(
+        name="script",
+        kind="llm",
+        summary="Answers listed sentences from the assistant's file; no account, no network",
+        options=ScriptOptions,
+        session="actors.providers.script:ScriptSession",
+    ),
+)
+
+
+class Reply(NamedTuple):
+    """An answer, and whether it is the last."""
+
+    text: str
+    hang_up: bool
+
+
+@dataclass(slots=True)
+class _Memory:
+    """Where the conversation stands."""
+
+    last_reply: str | None
+    slots: dict[str, str] = field(default_factory=dict)
+    expected: tuple[str, ...] = ()
+    uses: Counter[str | None] = field(default_factory=Counter)  # by intent; None counts the sorries
+
+
+class Script:
+    """Finds the answer to a conversation; knows nothing of time or sessions."""
+
+    def __init__(self, options: ScriptOptions) -> None:
+        self._sorry = options.sorry
+        self._known = [(intent, s, frozenset(s.text.split())) for intent in options.intents for s in intent.sentences]
+        self._matches: dict[tuple[str, tuple[str, ...]], tuple[Intent, Sentence] | None] = {}
+
+    def answer(self, history: Sequence[ChatMessage]) -> Reply:
+        """What to say after the last line of `history`."""
+        memory = _Memory(last_reply=next((m.text for m in history if m.role == "assistant"), None))
+        reply = Reply(self._sorry[0], False)
+        for message in history:
+            if message.role == "user":
+                reply = self._reply(message.text, memory)
+        return reply
+
+    def _reply(self, text: str, memory: _Memory) -> Reply:
+        match = self._match(normalise(text), memory.expected)
+        if match is None:
+            return self._apologise(memory)
+        intent, sentence = match
+        memory.slots.update(sentence.slots)
+        template = _rotated(intent.reply, memory, intent.name)
+        values = memory.slots if memory.last_reply is None else {**memory.slots, LAST_REPLY: memory.last_reply}
+        said = fill(template, values)
+        if said is None:
+            return self._apologise(memory)
+        if LAST_REPLY not in slot_names(template):  # a repetition leaves the conversation where it was
+            memory.last_reply, memory.expected = said, intent.next
+        return Reply(said, intent.hang_up)
+
+    def _apologise(self, memory: _Memory) -> Reply:
+        return Reply(_rotated(self._sorry, memory, None), False)
+
+    def _match(self, text: str, expected: tuple[str, ...]) -> tuple[Intent, Sentence] | None:
+        key = (text, expected)
+        if key not in self._matches:
+            self._matches[key] = self._best(frozenset(text.split()), expected)
+        return self._matches[key]
+
+    def _best(self, words: frozenset[str], expected: tuple[str, ...]) -> tuple[Intent, Sentence] | None:
+        best, best_score = None, 0.0
+        for intent, sentence, known in self._known:
+            overlap = len(words & known) / len(words | known)
+            score = overlap + EXPECTED * (intent.name in expected)
+            if overlap > MATCH and score > best_score:
+                best, best_score = (intent, sentence), score
+        return best
+
+
+def _rotated(texts: tuple[str, ...], memory: _Memory, name: str | None) -> str:
+    memory.uses[name] += 1
+    return texts[(memory.uses[name] - 1) % len(texts)]
+
+
+class ScriptSession(LlmSession):
+    """Says the script's answer word by word."""
+
+    def __init__(self, options: Any, emit: Emit) -> None:
+        super().__init__(options, emit)
+        self._script = Script(options)
+        self._left: list[Token | Answered] = []
+        self._timer: asyncio.Handle | None = None
+
+    def ask(self, question: Question) -> None:
+        self.cancel()
+        reply = self._script.answer(question.history)
+        tokens = [Token(question.turn, text) for text in _unsaid(reply.text, question.said)]
+        self._left = [*tokens, Answered(question.turn, reply.hang_up)]
+        self._timer = asyncio.get_running_loop().call_soon(self._say)
+
+    def cancel(self) -> None:
+        self._left = []
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+    def close(self) -> None:
+        self.cancel()
+
+    def _say(self) -> None:
+        while self._left:  # `emit` may cancel
+            self.emit(self._left.pop(0))
+            if self._left and self.options.tokens_per_s:
+                self._timer = asyncio.get_running_loop().call_later(1 / self.options.tokens_per_s, self._say)
+                return
+
+
+def _unsaid(text: str, said: str) -> list[str]:
+    """The words of `text`, each with the space after it, that follow `said`; all of them if `said` is not its start."""
+    words, done = re.findall(r"\S+\s*", text), said.split()
+    if [word.strip() for word in words[: len(done)]] != done:
+        return words
+    left = words[len(done) :]
+    if left and said and not said[-1].isspace():
+        left[0] = " " + left[0]
+    return left

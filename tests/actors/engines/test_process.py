@@ -1,0 +1,203 @@
+"""Engine processes: shared, replaced when they die or hang, gone when nobody needs them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from actors.engines import pool as pools
+from actors.engines import process as processes
+from actors.engines.pool import EnginePool, close_engines, engine_pool, warm_engines
+from actors.engines.process import ROOT
+from actors.engines.voice_client import speech_opening, synthesize
+from actors.errors import ProviderError, Remedy
+from actors.media.audio import PCM_8K
+
+
+@pytest.fixture(autouse=True)
+async def engines() -> AsyncIterator[None]:
+    yield
+    await close_engines()
+
+
+class Listener:
+    """Hears a channel until it is done or failed."""
+
+    def __init__(self) -> None:
+        self.audio = bytearray()
+        self.error: ProviderError | None = None
+        self.ended = asyncio.Event()
+
+    def on_audio(self, payload: bytes) -> None:
+        self.audio += payload
+
+    def on_event(self, event: dict[str, Any]) -> None:
+        if "done" in event:
+            self.ended.set()
+
+    def on_failed(self, error: ProviderError) -> None:
+        self.error = error
+        self.ended.set()
+
+
+def opening(text: str) -> dict[str, Any]:
+    return speech_opening(text, "en-us", 165, 50, PCM_8K)
+
+
+def exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def test_engines_are_shared_and_end_with_close() -> None:
+    warm_engines()
+    pids = engine_pool("voice").pids + engine_pool("recognizer").pids
+    assert len(pids) == 2
+    await asyncio.gather(*(synthesize(f"number {n}") for n in range(5)))
+    assert engine_pool("voice").pids == pids[:1]
+    await close_engines()
+    assert not any(exists(pid) for pid in pids)
+
+
+async def test_a_killed_engine_fails_its_channels_and_is_replaced(caplog: pytest.LogCaptureFixture) -> None:
+    listeners = [Listener(), Listener()]
+    for listener in listeners:
+        engine_pool("voice").open(listener, opening("one two three " * 300))
+    (pid,) = engine_pool("voice").pids
+    os.kill(pid, signal.SIGKILL)
+    for listener in listeners:
+        await listener.ended.wait()
+        assert listener.error is not None and listener.error.remedy is Remedy.RETRY
+    assert not exists(pid)
+    assert [record.getMessage() for record in caplog.records] == [f"engine voice (pid {pid}) died, status -9"]
+    assert await synthesize("here again")
+    assert engine_pool("voice").pids != (pid,)
+
+
+async def test_an_engine_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "PING_S", 0.02)
+    await synthesize("up and running")
+    (pid,) = engine_pool("voice").pids
+    monkeypatch.setattr(processes, "HUNG_S", 0.2)
+    os.kill(pid, signal.SIGSTOP)
+    listener = Listener()
+    engine_pool("voice").open(listener, opening("hello"))
+    await listener.ended.wait()
+    assert listener.error is not None and "hangs" in listener.error.detail
+    assert not exists(pid)
+
+
+async def test_an_engine_that_does_not_read_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "MAX_UNSENT_BYTES", 100_000)
+    await synthesize("up and running")
+    os.kill(engine_pool("voice").pids[0], signal.SIGSTOP)
+    listener = Listener()
+    channel = engine_pool("voice").open(listener, opening("hello"))
+    for _ in range(200):
+        channel.send_audio(bytes(8000))
+    await listener.ended.wait()
+    assert listener.error is not None and "does not read" in listener.error.detail
+
+
+async def test_what_the_socket_does_not_take_at_once_arrives_later() -> None:
+    listener = Listener()
+    pool = engine_pool("voice")
+    channels = [pool.open(listener, opening("x" * 9000)) for _ in range(100)]  # more than a socket holds
+    for channel in channels:
+        channel.close()
+    last = Listener()
+    pool.open(last, opening("hello"))
+    await last.ended.wait()
+    assert last.error is None and last.audio
+
+
+async def test_a_long_text_does_not_keep_others_waiting() -> None:
+    long, short = Listener(), Listener()
+    engine_pool("voice").open(long, opening("one two three four five. " * 300))
+    engine_pool("voice").open(short, opening("hello"))
+    await short.ended.wait()
+    assert not long.ended.is_set()
+
+
+async def test_a_closed_channel_is_silent_and_spares_the_engine() -> None:
+    listener, other = Listener(), Listener()
+    channel = engine_pool("voice").open(listener, opening("one two three four five. " * 300))
+    channel.close()
+    channel.close()
+    engine_pool("voice").open(other, opening("hello"))
+    await other.ended.wait()
+    assert listener.audio == b"" and not listener.ended.is_set()
+
+
+async def test_work_goes_to_the_least_loaded_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "COMFORTABLE_CHANNELS", 2)
+    pool = EnginePool("voice", size=2)
+    try:
+        channels = [pool.open(Listener(), opening("hello")) for _ in range(6)]
+        assert sorted(process.load for process in pool._processes) == [3, 3]
+        assert len(channels) == 6 and len(pool.pids) == 2
+    finally:
+        pool.stop()
+
+
+async def test_rubbish_fails_one_channel_and_not_the_engine() -> None:
+    listener = Listener()
+    engine_pool("recognizer").open(listener, {"grammar": 5})
+    await listener.ended.wait()
+    assert listener.error is not None and listener.error.detail.startswith("KeyError")
+    pid = engine_pool("recognizer").pids
+    again = Listener()
+    engine_pool("recognizer").open(again, {"grammar": "", "words": ["zorblax"], "rate": 8000, "threshold": 0})
+    await again.ended.wait()
+    assert again.error is not None and again.error.remedy is Remedy.CONFIG
+    assert "'zorblax'" in again.error.detail and engine_pool("recognizer").pids == pid
+
+
+async def test_what_an_engine_complains_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    process = processes.EngineProcess("no_such_engine")
+    listener = Listener()
+    process.open(listener, {})
+    await listener.ended.wait()
+    assert not process.alive
+    assert all("\n" not in record.getMessage() and record.exc_info is None for record in caplog.records)
+    assert "No module named actors.engines.no_such_engine" in caplog.text
+
+
+def test_an_engine_ends_with_its_parent() -> None:
+    script = (
+        "import asyncio, os\n"
+        "from actors.engines.pool import engine_pool, warm_engines\n"
+        "from actors.engines.voice_client import synthesize\n"
+        "async def main():\n"
+        "    await synthesize('hello')\n"
+        "    print(engine_pool('voice').pids[0], flush=True)\n"
+        "    os.kill(os.getpid(), 9)\n"
+        "asyncio.run(main())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+    )
+    pid = int(done.stdout)
+    descriptor = None
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    import select
+
+    try:
+        assert select.select([descriptor], [], [], 5)[0], "the engine outlived its parent"
+    finally:
+        os.close(descriptor)
