@@ -114,9 +114,12 @@ class SessionMember(Member):
 
     async def _open(self, connect_ms: int) -> None:
         try:
-            await asyncio.wait_for(self.session.open(), connect_ms / 1000)
+            async with asyncio.timeout(connect_ms / 1000):  # not wait_for, whose inner task an exit would leave
+                await self.session.open()
         except TimeoutError:
             raise ProviderStalled(self.provider, f"did not open within {connect_ms} ms") from None
+        except SystemExit as error:  # in a task it would end the whole loop
+            raise ProviderError(self.provider, f"exited ({error.code}) as it opened") from None
         self.send(self.myAddress, SessionOpened())
 
     def close(self) -> None:

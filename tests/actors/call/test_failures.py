@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from actors.errors import Result, Termination
 from tests.actors.call.conftest import Theatre
 from tests.fakes.providers import FAULTS, QUESTIONS
 
@@ -88,6 +89,22 @@ async def test_a_session_that_never_opens_is_replaced(theatre: Theatre, kind: st
     phone.say("hello")
     await phone.hears("welcome you said hello", 6)
     assert role in [e["role"] for e in theatre.events("member_failed")]
+
+
+@HOW
+async def test_a_session_that_fails_to_open_is_replaced(theatre: Theatre, how: str):
+    FAULTS.plant("open", how)
+    phone = theatre.call(stalls=STALLS)
+    phone.say("hello")
+    await phone.hears("you said hello", 6)
+    assert FAULTS.struck == [f"open:{how}"]
+
+
+async def test_a_wire_that_is_gone_before_the_call_begins(theatre: Theatre):
+    phone = theatre.call()
+    phone.wire.hung_up = True
+    phone.wire.open = lambda ears: ears.on_closed(Termination(Result.CLIENT_ERROR, "no_start"))
+    assert (await theatre.ended(phone)).reason == "no_start"
 
 
 async def test_a_poisonous_question_is_not_asked_for_ever(theatre: Theatre):
