@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from config.errors import BadInput
 from store.engine import Clock, Database, utc_now
-from store.errors import ContextExpired, ContextUsed, UnknownContext
-from store.records import Assistant, CallContext
+from store.errors import ContextExpired, ContextLost, ContextUsed, UnknownContext
+from store.records import LOST_REASONS, Assistant, CallContext
 from store.tables import CallContextTable, ConversationTable
 
 MAX_FIELD_CHARS = 256
@@ -66,10 +66,11 @@ class ContextRepository:
         except IntegrityError:  # the carrier's other attempt has made it since we looked
             return self._open(call)
 
-    def claim(self, context_id: UUID, provider: str) -> CallContext:
+    def claim(self, context_id: UUID, provider: str, owner: str = "") -> CallContext:
         """The context, which from now on belongs to whoever called this, and to nobody else.
 
-        Raises `UnknownContext` (also for another provider's), `ContextUsed`, `ContextExpired`.
+        `owner` (a worker's incarnation) is noted in the conversation, so that `close_lost` finds it.
+        Raises `UnknownContext` (also for another provider's), `ContextUsed`, `ContextLost`, `ContextExpired`.
         """
         now, table = self._now(), CallContextTable
         is_it = (table.id == context_id) & (table.provider == provider)
@@ -81,10 +82,12 @@ class ContextRepository:
             row = session.scalars(select(table).where(is_it)).one_or_none()
             if row is None:
                 raise _unknown(context_id, provider)
+            conversation = session.get_one(ConversationTable, row.conversation_id)
             if done.rowcount == 1:
+                conversation.owner = owner or None
                 return record(row)
             if row.claimed_at:
-                raise ContextUsed(f"context {context_id}: claimed already, at {_clock(row.claimed_at)}")
+                raise _used(row, row.claimed_at, conversation)
             raise ContextExpired(f"context {context_id}: expired at {_clock(row.expires_at)}")
 
     def get(self, context_id: UUID, provider: str) -> CallContext:
@@ -143,6 +146,14 @@ def record(row: CallContextTable) -> CallContext:
 
 def _unknown(context_id: UUID, provider: str) -> UnknownContext:
     return UnknownContext(f"context {context_id}: not there for provider {provider[:32]!r}")
+
+
+def _used(row: CallContextTable, claimed_at: datetime, conversation: ConversationTable) -> ContextUsed:
+    if conversation.ended_at and conversation.reason in LOST_REASONS:
+        return ContextLost(
+            f"context {row.id}: its call was lost at {_clock(conversation.ended_at)}: {conversation.reason}"
+        )
+    return ContextUsed(f"context {row.id}: claimed already, at {_clock(claimed_at)}")
 
 
 def _clock(at: datetime) -> str:

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from itertools import groupby
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import ColumnElement, CursorResult, insert, select, update
 from sqlalchemy.orm import Session
 
 from store.contexts import record
 from store.engine import Clock, Database, is_outage, utc_now
 from store.errors import StoreUnavailable, UnknownContext
-from store.records import ConversationEnd, EventRow, LedgerRow, MessageRow, MetricRow, Transcript
+from store.history import ambiguous_call, filters, meant, status_of, summaries, unknown_call
+from store.records import (
+    LOST_REASONS,
+    CallHistory,
+    CallSummary,
+    ConversationEnd,
+    EventRow,
+    LedgerRow,
+    LostReason,
+    MessageRow,
+    MetricRow,
+    OwnerLost,
+    Status,
+    Transcript,
+)
 from store.tables import (
     CallContextTable,
     ConversationTable,
@@ -28,12 +42,12 @@ from store.tables import (
 
 log = logging.getLogger(__name__)
 
-_TABLES: dict[type[LedgerRow], type[MessageTable | MetricTable | EventTable]] = {
+_TABLES: dict[type[Any], type[MessageTable | MetricTable | EventTable]] = {
     MessageRow: MessageTable,
     MetricRow: MetricTable,
     EventRow: EventTable,
 }
-_KINDS: list[type[LedgerRow]] = [*_TABLES, ConversationEnd]
+_KINDS: list[type[Any]] = [*_TABLES, ConversationEnd, OwnerLost]
 Row = TypeVar("Row", MessageRow, MetricRow, EventRow)
 
 
@@ -67,6 +81,47 @@ class ConversationRepository:
         except Exception:  # whatever it is, it is a row's fault: one bad row must not hold up the others for ever
             self._write_one_by_one(rows, batch)
 
+    def close_lost(self, owner: str, reason: LostReason = "worker_lost") -> int:
+        """End every call that this incarnation of a worker has left open; how many there were."""
+        with self._database.write() as session:
+            return _close(session, ConversationTable.owner == owner, reason, self._now())
+
+    def close_lost_of_node(self, node_prefix: str, alive: Set[str], reason: LostReason = "node_lost") -> int:
+        """At a node's start: end what earlier incarnations of its workers left open; how many calls there were.
+
+        `node_prefix` is what the node's incarnations begin with, "callboard/"; those of `alive` are spared.
+        """
+        is_dead = ConversationTable.owner.startswith(node_prefix, autoescape=True)
+        if alive:
+            is_dead &= ConversationTable.owner.not_in(alive)
+        with self._database.write() as session:
+            return _close(session, is_dead, reason, self._now())
+
+    def list(
+        self,
+        limit: int = 20,
+        status: Status | None = None,
+        assistant: str | None = None,
+        caller: str | None = None,
+    ) -> list[CallSummary]:
+        """The newest calls first; an `assistant` is named or numbered. Raises `BadInput`."""
+        with self._database.read() as session:
+            return summaries(session, self._now(), filters(self._now(), status, assistant, caller), limit)
+
+    def show(self, which: str | int | UUID) -> CallHistory:
+        """One call, by its conversation's number or its context id, of which the beginning will do.
+
+        Raises `UnknownCall`, `AmbiguousCall`.
+        """
+        for meaning in meant(which):
+            with self._database.read() as session:
+                found = summaries(session, self._now(), [meaning], 2)
+            if len(found) > 1:
+                raise ambiguous_call(which)
+            if found:
+                return CallHistory(found[0], self.transcript(found[0].context_id))
+        raise unknown_call(which)
+
     def transcript(self, context_id: UUID) -> Transcript:
         """All that has been written of the call of this context. Raises `UnknownContext`."""
         with self._database.read() as session:
@@ -76,7 +131,7 @@ class ConversationRepository:
             conversation = session.get_one(ConversationTable, context.conversation_id)
             return Transcript(
                 context=record(context),
-                status=_status(context, conversation, self._now()),
+                status=status_of(context, conversation, self._now()),
                 created_at=conversation.created_at,
                 messages=_read(session, MessageRow, conversation.id),
                 metrics=_read(session, MetricRow, conversation.id),
@@ -112,18 +167,30 @@ def _is_new(session: Session, batch: Batch | None, now: datetime) -> bool:
 
 
 def _insert(session: Session, kind: type[LedgerRow], rows: Sequence[LedgerRow]) -> None:
-    if kind is ConversationEnd:
-        for row in rows:
-            _end(session, row)
-    else:
+    if kind in _TABLES:
         session.execute(insert(_TABLES[kind]), [asdict(row) for row in rows])
+    for row in rows:
+        match row:
+            case ConversationEnd():
+                _end(session, row)
+            case OwnerLost(owner=owner, reason=reason, at=at):
+                _close(session, ConversationTable.owner == owner, reason, at)
 
 
-def _end(session: Session, row: LedgerRow) -> None:
-    values = asdict(row)
+def _end(session: Session, row: ConversationEnd) -> None:
+    """The first end stays, unless it was only presumed: a spool of the dead may hold the true one."""
+    table, values = ConversationTable, asdict(row)
     number, at = values.pop("conversation_id"), values.pop("at")
-    is_open = (ConversationTable.id == number) & ConversationTable.ended_at.is_(None)
-    session.execute(update(ConversationTable).where(is_open).values(ended_at=at, **values))
+    is_open = table.ended_at.is_(None) | table.reason.in_(LOST_REASONS)
+    session.execute(update(table).where(table.id == number, is_open).values(ended_at=at, **values))
+
+
+def _close(session: Session, is_theirs: ColumnElement[bool], reason: LostReason, at: datetime) -> int:
+    table = ConversationTable
+    values = {"ended_at": at, "result": "server_error", "reason": reason, "detail": table.owner}
+    closing = update(table).where(is_theirs, table.ended_at.is_(None)).values(values)
+    done: CursorResult[Any] = session.connection().execute(closing)
+    return done.rowcount
 
 
 def _insert_or_leave_out(session: Session, row: LedgerRow) -> None:
@@ -133,21 +200,14 @@ def _insert_or_leave_out(session: Session, row: LedgerRow) -> None:
     except Exception as error:
         if is_outage(error):
             raise
-        log.error("%s of conversation %s left out: %s", type(row).__name__, row.conversation_id, type(error).__name__)
+        of = getattr(row, "conversation_id", "-")
+        log.error("%s of conversation %s left out: %s", type(row).__name__, of, type(error).__name__)
 
 
 def _read(session: Session, kind: type[Row], conversation_id: int) -> tuple[Row, ...]:
     table = _TABLES[kind]
     found = session.scalars(select(table).where(table.conversation_id == conversation_id).order_by(table.id))
     return tuple(kind(**{field.name: getattr(row, field.name) for field in fields(kind)}) for row in found)
-
-
-def _status(context: CallContextTable, conversation: ConversationTable, now: datetime) -> str:
-    if conversation.ended_at:
-        return "ended"
-    if context.claimed_at:
-        return "active"
-    return "pending" if context.expires_at > now else "expired"
 
 
 def _termination(row: ConversationTable) -> ConversationEnd | None:

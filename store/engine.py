@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import select
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,6 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
+import psycopg2.extensions
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError, TimeoutError
 from sqlalchemy.orm import Session
@@ -22,8 +26,9 @@ R = TypeVar("R")
 
 Clock = Callable[[], datetime]
 BUSY_TIMEOUT_S = 5.0
-# A peer that vanished is noticed within ten seconds, else a thread would hang for TCP's two hours.
-_POSTGRES = {"connect_timeout": 3, "tcp_user_timeout": 10_000, "keepalives_idle": 5, "application_name": "callboard"}
+CONNECT_S, ANSWER_S = 3.0, 10.0  # PostgreSQL's time for a connection, for the answer to one statement
+_POSTGRES = {"application_name": "callboard"}
+_patience = threading.local()
 
 
 def utc_now() -> datetime:
@@ -121,10 +126,40 @@ def _postgres_url(settings: Settings) -> URL:
 
 
 def _postgres(url: URL, connections: int) -> Engine:
+    psycopg2.extensions.set_wait_callback(_wait)
     # A connection more than `connections` is never made; who waits 5 s for one gets StoreUnavailable.
     return create_engine(
         url, pool_pre_ping=True, pool_size=connections, max_overflow=0, pool_timeout=5, connect_args=_POSTGRES
     )
+
+
+@contextmanager
+def patient() -> Iterator[None]:
+    """In this block and thread PostgreSQL may take its time over a statement: a migration of a large table."""
+    _patience.answer_s = None
+    try:
+        yield
+    finally:
+        del _patience.answer_s
+
+
+def _wait(connection: psycopg2.extensions.connection) -> None:
+    """Called by psycopg2 for each answer. A server that hangs acknowledges TCP still: only our clock notices it.
+
+    psycopg2 closes a connection whose wait has raised.
+    """
+    is_new = connection.status == psycopg2.extensions.STATUS_SETUP
+    limit_s = CONNECT_S if is_new else getattr(_patience, "answer_s", ANSWER_S)
+    deadline = None if limit_s is None else time.monotonic() + limit_s
+    try:
+        while (state := connection.poll()) != psycopg2.extensions.POLL_OK:
+            poll = select.poll()
+            reads = state == psycopg2.extensions.POLL_READ
+            poll.register(connection.fileno(), select.POLLIN if reads else select.POLLOUT)
+            if not poll.poll(None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000):
+                raise psycopg2.OperationalError(f"no answer within {limit_s:g} s")
+    finally:
+        del connection  # else an error that somebody keeps would keep its socket
 
 
 def _sqlite(url: URL) -> Engine:

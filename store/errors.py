@@ -32,11 +32,32 @@ class ContextUsed(BadInput):
     http_status = 409
 
 
+class ContextLost(ContextUsed):
+    """The call of this context is over: whoever carried it died. The text says which end it came to."""
+
+    code = "context_lost"
+    http_status = 410
+
+
 class ContextExpired(BadInput):
     """The context waited too long for its media connection."""
 
     code = "context_expired"
     http_status = 410
+
+
+class UnknownCall(BadInput):
+    """No call has this context id or conversation number."""
+
+    code = "unknown_call"
+    http_status = 404
+
+
+class AmbiguousCall(BadInput):
+    """Several calls have context ids that begin so."""
+
+    code = "ambiguous_call"
+    http_status = 409
 
 
 class InvalidKey(BadInput):
@@ -57,3 +78,9 @@ class UnknownKey(BadInput):
 
     code = "unknown_key"
     http_status = 404
+
+
+class SpoolFull(CallboardError):
+    """The ledger's spool on disk has reached its limit; the text names the folder and the limit."""
+
+    code = "spool_full"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, get_args
 from uuid import UUID
 
 from config.assistant import AssistantConfig
@@ -109,9 +109,24 @@ class ConversationEnd:
     at: datetime
 
 
-LedgerRow = MessageRow | MetricRow | EventRow | ConversationEnd
+LostReason = Literal["worker_lost", "node_lost"]
+LOST_REASONS: tuple[LostReason, ...] = get_args(LostReason)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerLost:
+    """A worker has died: whatever it had not ended is over. The end that it wrote itself, even late, is better."""
+
+    owner: str  # its incarnation
+    reason: LostReason
+    at: datetime
+
+
+LedgerRow = MessageRow | MetricRow | EventRow | ConversationEnd | OwnerLost
 
 # --- read back ---------------------------------------------------------------------------------------------------
+
+Status = Literal["pending", "expired", "active", "ended"]  # no media yet; media never came; ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +134,7 @@ class Transcript:
     """All that is known of one call, in the order in which it was written."""
 
     context: CallContext
-    status: str  # pending (no media yet), expired (media never came), active, ended
+    status: Status
     created_at: datetime
     messages: tuple[MessageRow, ...]
     metrics: tuple[MetricRow, ...]
@@ -129,3 +144,46 @@ class Transcript:
     @property
     def project_id(self) -> int:
         return self.context.project_id
+
+
+@dataclass(frozen=True, slots=True)
+class CallSummary:
+    """One line of the history of calls."""
+
+    conversation_id: int
+    context_id: UUID
+    status: Status
+    provider: str
+    direction: str  # inbound, outbound
+    assistant: str  # its name
+    caller: str
+    callee: str
+    started_at: datetime  # of its webhook
+    ended_at: datetime | None
+    duration_s: float | None  # from its media connection to its end, or until now; None: never connected
+    turns: int  # in which the caller said something
+    latency_p50_ms: float | None  # median of the turns' latencies
+    result: str | None
+    reason: str | None
+    detail: str | None
+    owner: str | None  # incarnation of the worker that took it
+
+
+@dataclass(frozen=True, slots=True)
+class CallHistory:
+    """All that is known of one call."""
+
+    summary: CallSummary
+    transcript: Transcript
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One change that an operator made."""
+
+    id: int
+    at: datetime
+    who: str
+    verb: str
+    arguments: dict[str, Any]
+    result: str

@@ -154,6 +154,7 @@ class ConversationTable(Table):
     result: Mapped[str | None]
     reason: Mapped[str | None]
     detail: Mapped[str | None]
+    owner: Mapped[str | None] = mapped_column(index=True)  # the worker's incarnation that took the media
 
 
 class CallContextTable(Table):
@@ -222,3 +223,15 @@ class LedgerWriterTable(Table):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     sequence: Mapped[int]
     at: Mapped[datetime]
+
+
+class OperatorAuditTable(Table):
+    """What operators have changed on a running node."""
+
+    __tablename__ = "operator_audit"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    who: Mapped[str]
+    verb: Mapped[str]
+    arguments: Mapped[dict[str, Any]]
+    result: Mapped[str]

@@ -116,24 +116,29 @@ def postgres_programs() -> Path:
     return Path(found).parent
 
 
-@pytest.fixture(scope="session")
-def postgres_server(server_folder: Path) -> Iterator[Server]:
-    """A PostgreSQL with passwords; as root it runs as user postgres, since it refuses root."""
-    programs, folder, log = postgres_programs(), server_folder / "postgres", server_folder / "postgres.log"
+def new_postgres(folder: Path, server: Server, **options: str) -> tuple[list[str], str | None]:
+    """A fresh cluster below `folder`: its command, and as whom to run it: as root postgres, since it refuses root."""
+    programs, data, password_file = postgres_programs(), folder / "postgres", folder / "password"
     user = "postgres" if os.geteuid() == 0 else None
-    server = Server("127.0.0.1", free_port(), "callboard", secrets.token_hex(8))
-    folder.mkdir()
-    password_file = server_folder / "password"
     password_file.write_text(server.password)
+    data.mkdir()
     if user:
         owner = pwd.getpwnam(user)
-        os.chown(folder, owner.pw_uid, owner.pw_gid)
-    initdb = [str(programs / "initdb"), "-D", str(folder), "-U", server.user, "--pwfile", str(password_file)]
+        os.chown(data, owner.pw_uid, owner.pw_gid)
+    initdb = [str(programs / "initdb"), "-D", str(data), "-U", server.user, "--pwfile", str(password_file)]
     flags = ["-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync"]
     subprocess.run([*initdb, *flags], check=True, capture_output=True, user=user, cwd="/")
-    options = POSTGRES_OPTIONS | {"listen_addresses": server.host, "unix_socket_directories": ""}
+    options = POSTGRES_OPTIONS | {"listen_addresses": server.host, "unix_socket_directories": ""} | options
     settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-    process = start([str(programs / "postgres"), "-D", str(folder), "-p", str(server.port), *settings], log, user)
+    return [str(programs / "postgres"), "-D", str(data), "-p", str(server.port), *settings], user
+
+
+@pytest.fixture(scope="session")
+def postgres_server(server_folder: Path) -> Iterator[Server]:
+    """A PostgreSQL with passwords."""
+    server, log = Server("127.0.0.1", free_port(), "callboard", secrets.token_hex(8)), server_folder / "postgres.log"
+    command, user = new_postgres(server_folder, server)
+    process = start(command, log, user)
     try:
         wait_until(lambda: _admin(server).close(), process, log)
         yield server
@@ -173,14 +178,14 @@ def postgres_environ(server: Server, db_name: str) -> dict[str, str]:
 def postgres_template(postgres_server: Server) -> str:
     """A migrated database, which is copied for each test."""
     execute(postgres_server, f"CREATE DATABASE {TEMPLATE}")
-    _migrated(postgres_environ(postgres_server, TEMPLATE)).close()
+    migrated(postgres_environ(postgres_server, TEMPLATE)).close()
     return TEMPLATE
 
 
 # --- one database a test -----------------------------------------------------------------------------------------
 
 
-def _migrated(environ: dict[str, str]) -> Database:
+def migrated(environ: dict[str, str]) -> Database:
     database = Database.from_settings(load_settings(environ))
     migrate(database)
     return database
@@ -190,7 +195,7 @@ def _migrated(environ: dict[str, str]) -> Database:
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a migrated database, which is copied for each test."""
     folder = tmp_path_factory.mktemp("sqlite")
-    _migrated({"DATA_DIR": str(folder)}).close()
+    migrated({"DATA_DIR": str(folder)}).close()
     return folder / "callboard.db"
 
 

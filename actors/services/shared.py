@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from thespian.actors import ActorAddress
 
 from actors.media.clock import MediaClock
 from actors.providers.registry import Registry
+from actors.services.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +18,4 @@ class Services:
     registry: Registry
     clock: MediaClock
     ledger: ActorAddress
+    metrics: Metrics = field(default_factory=Metrics)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
-from store.engine import Database
+from store.engine import Database, patient
 from store.errors import SchemaMismatch
 
 VERSIONS = Path(__file__).with_name("versions")
@@ -39,7 +39,7 @@ def migrate(database: Database) -> None:
         return
     if current is not None and current > head:
         raise SchemaMismatch(f"database {database.place} is at step {current}, this program knows steps up to {head}")
-    with database.connect(writes=True) as connection:
+    with patient(), database.connect(writes=True) as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         _upgrade(connection)

@@ -11,9 +11,11 @@ import redis
 from sqlalchemy import text
 
 from config.settings import load_settings
-from store.engine import Database
+from store import engine as engine_module
+from store.engine import Database, patient
 from store.errors import StoreUnavailable
-from tests.databases import Server, free_port
+from tests.databases import Server, free_port, postgres_environ
+from tests.servers import stoppable_postgres
 
 
 def test_answers_a_ping(database: Database) -> None:
@@ -89,6 +91,28 @@ def test_a_wrong_password_is_not_repeated(postgres_server: Server) -> None:
         opened.ping()
     opened.close()
     assert "geheim" not in str(caught.value)
+
+
+def test_a_server_that_hangs_is_noticed(server_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "ANSWER_S", 0.2)
+    monkeypatch.setattr(engine_module, "CONNECT_S", 0.3)
+    folder = server_folder / "hangs"
+    folder.mkdir()
+    with stoppable_postgres(folder) as server:
+        opened = Database.from_settings(load_settings(postgres_environ(server.login, "postgres")))
+        opened.ping()
+        server.pause()
+        with pytest.raises(StoreUnavailable, match=r"/postgres: no answer within 0.[23] s"):
+            opened.ping()
+        with pytest.raises(StoreUnavailable, match=r"/postgres: no answer within 0.3 s"):
+            opened.ping()
+        server.resume()
+        opened.ping()
+        with patient(), opened.read() as session:
+            session.execute(text("SELECT pg_sleep(0.5)"))
+        with pytest.raises(StoreUnavailable), opened.read() as session:
+            session.execute(text("SELECT pg_sleep(0.5)"))
+        opened.close()
 
 
 def test_redis_answers(redis_server: Server) -> None:

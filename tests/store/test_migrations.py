@@ -6,6 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -35,6 +36,23 @@ def test_makes_the_schema_and_the_default_project(empty: Database) -> None:
             text("SELECT p.id, p.name, o.name FROM projects p JOIN organisations o ON o.id = p.organisation_id")
         ).all()
     assert [tuple(row) for row in rows] == [(1, "default", "default")]
+
+
+def test_data_of_the_first_step_survive(empty: Database) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(VERSIONS.parent))
+    with empty.connect(writes=True) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(text("INSERT INTO assistants VALUES (1, 1, 'a', 1, CURRENT_TIMESTAMP)"))
+        connection.execute(
+            text("INSERT INTO conversations (project_id, assistant_id, created_at) VALUES (1, 1, CURRENT_TIMESTAMP)")
+        )
+        connection.commit()
+    migrate(empty)
+    with empty.read() as session:
+        rows = session.execute(text("SELECT id, assistant_id, owner, ended_at FROM conversations")).all()
+    assert [tuple(row) for row in rows] == [(1, 1, None, None)]
 
 
 def test_a_second_start_changes_nothing(database: Database) -> None:

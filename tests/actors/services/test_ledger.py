@@ -174,7 +174,7 @@ async def test_memory_is_bounded_and_the_loss_is_told(
     with caplog.at_level(logging.WARNING):
         await asked
     assert written(database, context) == [*range(BATCH_ROWS), *range(BATCH_ROWS + 100, BATCH_ROWS + 400)]
-    assert "100 were lost" in caplog.text
+    assert "100 rows were lost" in caplog.text
 
 
 async def test_what_is_left_is_written_at_the_end(
