@@ -341,6 +341,13 @@ class Dtmf:
 
 
 @dataclass(frozen=True, slots=True)
+class Typed:
+    """Transport -> Call: the caller typed this instead of saying it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class WireClosed:
     """Transport -> Call: the media connection is gone."""
 

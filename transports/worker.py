@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
 
 from thespian.actors import ActorAddress
 from tornado.httpserver import HTTPServer
@@ -18,31 +21,46 @@ from actors.loop.system import LoopSystem
 from actors.media.clock import MediaClock
 from actors.media.vad import BatchedVad
 from actors.messages import HangUpAll, StartCall
+from actors.node.directory import Directory
+from actors.node.link import Alone, NodeLink
 from actors.providers.registry import Registry
 from actors.services.ledger import Flush, Ledger, OpenLedger
+from actors.services.metrics import Metrics
 from actors.services.shared import Services
 from config.errors import CallboardError
 from config.settings import Settings
+from store.audit import AuditRepository
 from store.engine import Database
 from store.migrations import migrate
-from store.records import CallContext
+from store.records import CallContext, OwnerLost
+from store.shared import SharedState
 from transports.app import make_server
 from transports.connection import Limits
 from transports.listeners import AudioSocketListener
+from transports.operator import Desk, OperatorListener
 from transports.web import AppServices
 
 log = logging.getLogger(__name__)
 
 STOP_S = 5.0  # for the calls to end, and for the ledger's last rows
+GOODBYE_S = 10.0  # for the last words of calls that a drain ends
+_LOOK_S = 0.1  # how often a drain looks whether calls are left
 
 
 class Worker:
-    """Everything of one process that serves calls. `start` and `stop` run on its loop."""
+    """Everything of one process that serves calls. Its methods run on its loop."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, link: NodeLink | None = None) -> None:
+        """`link` leads to the worker's node; without one it is a node by itself."""
         self.settings = settings
-        self.http_port = self.audiosocket_port = 0
+        self.link: NodeLink = link or Alone(f"{settings.node.name}/0/{uuid4()}")
+        self.http_port = self.audiosocket_port = self.operator_port = 0
         self._stopped = False
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """What it listens on, by listener."""
+        return {"http": self.http_port, "audiosocket": self.audiosocket_port, "operator": self.operator_port}
 
     async def start(self) -> None:
         """Open the store, start the actors, listen. Raises `CallboardError` or `OSError` (an address is taken)."""
@@ -50,21 +68,36 @@ class Worker:
         self.database = Database.from_settings(settings)
         await self.database.run(migrate, self.database)
         self.registry = Registry(settings.extra_providers)
+        self.metrics = Metrics()
+        self.shared = SharedState.from_settings(settings)
         self.clock = MediaClock(loop, BatchedVad())
         self.clock.start()
         self.system = LoopSystem(loop)
         self._ledger = self.system.createActor(Ledger)
-        self.system.tell(self._ledger, OpenLedger(Local(self.database)))
+        spool = settings.data_dir / "spool" / self.link.incarnation.replace("/", "-")
+        self.system.tell(self._ledger, OpenLedger(Local(self.database), spool))
         self._switchboard = self.system.createActor(Switchboard)
-        self._services = Local(Services(self.registry, self.clock, self._ledger))
+        self._services = Local(Services(self.registry, self.clock, self._ledger, self.metrics))
         self._starting: set[asyncio.Task[None]] = set()
+        self._directory = Directory(self.system, self.clock, self.metrics, self.link.worker)
+        if isinstance(self.link, Alone):
+            self.link.answering = self
         await self._listen()
         gc.collect()
         gc.freeze()  # what lives as long as the process is not walked by every full collection
 
     async def _listen(self) -> None:
         settings = self.settings
-        self._app = AppServices(settings, self.database, self._connect, self.clock, Limits.from_settings(settings))
+        self._app = AppServices(
+            settings,
+            self.database,
+            self._connect,
+            self.clock,
+            Limits.from_settings(settings),
+            owner=self.link.incarnation,
+            metrics=self.metrics,
+            shared=self.shared,
+        )
         sockets = bind_sockets(settings.http.port, settings.http.host, reuse_port=True)
         self._http: HTTPServer = make_server(self._app)
         self._http.add_sockets(sockets)
@@ -73,6 +106,62 @@ class Worker:
         await self._audiosocket.start(settings.audiosocket.host, settings.audiosocket.port)
         self.audiosocket_port = self._audiosocket.port
 
+        token = settings.operator.token.get_secret_value()
+        self._operator = OperatorListener(Desk(token, self.link, AuditRepository(self.database), self.database))
+        if token:  # whoever has none must not be let in by showing none
+            self._operator.start(settings.operator.host, settings.operator.port)
+            self.operator_port = self._operator.port
+
+    # --- what the node asks ----------------------------------------------------------------------------------------
+
+    async def operate(self, verb: str, arguments: dict[str, Any]) -> Any:
+        """Answer for this worker. Raises `CallboardError`."""
+        match verb:
+            case "close_lost":
+                return self._close_lost(**arguments)
+            case "close_lost_of_node":
+                return await self._close_lost_of_node(**arguments)
+            case "beat":
+                return await self._beat(**arguments)
+            case _:
+                return await self._directory.operate(verb, arguments)
+
+    def _close_lost(self, incarnation: str) -> dict[str, Any]:
+        """A worker has died: the ledger writes it down, and keeps it if the database is away."""
+        self.system.tell(self._ledger, OwnerLost(incarnation, "worker_lost", datetime.now(UTC)))
+        return {"incarnation": incarnation}
+
+    async def _beat(self, node: str, info: dict[str, Any], ttl_s: float) -> dict[str, Any]:
+        """The manager's heartbeat for its node, and who else beats."""
+        await self.shared.beat(node, info, ttl_s)
+        return {"nodes": [{"node": n.name, "age_s": round(n.age_s, 3), **n.info} for n in await self.shared.nodes()]}
+
+    async def _close_lost_of_node(self, node: str, alive: list[str]) -> dict[str, Any]:
+        conversations = self._app.conversations
+        closed = await self.database.run(conversations.close_lost_of_node, node, set(alive))
+        if closed:
+            log.warning("%d calls of a node that has died were closed", closed)
+        return {"node": node, "closed": closed}
+
+    async def drain(self, limit_s: float, reason: str, *, refuse: bool) -> None:
+        """Take no call any more and wait for the running ones; those that are left at the limit hear a goodbye.
+
+        With `refuse` the listeners stay, and give each carrier its refusal; without, others have the same ports.
+        """
+        log.info("draining: %d calls, %s", self._app.gate.calls, reason)
+        self._app.gate.drain()
+        if not refuse:
+            self._http.stop()
+            await self._audiosocket.stop()
+        deadline_s = asyncio.get_running_loop().time() + limit_s
+        while self._has_calls() and asyncio.get_running_loop().time() < deadline_s:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_S)
+        end = HangUpAll(reason, last_words=True)
+        await self._ask(self._switchboard, end, "calls did not end after their goodbye", GOODBYE_S)
+
+    def _has_calls(self) -> bool:
+        return bool(self._starting) or self._app.gate.calls > 0
+
     async def stop(self) -> None:
         """End the calls, write what they left, let go of everything. A second call does nothing."""
         if self._stopped:
@@ -80,22 +169,27 @@ class Worker:
         self._stopped = True
         self._http.stop()
         await self._audiosocket.stop()
+        await self._operator.stop()
         for task in self._starting:
             task.cancel()
         await self._ask(self._switchboard, HangUpAll("shutdown"), "calls did not end")
         await self._ask(self._ledger, Flush(), "the ledger could not be written")
+        self._directory.close()
         await self.system.shutdown_async()
         self._app.cut_wires()
         await self._http.close_all_connections()
         self.clock.stop()
         await close_engines()
+        await self.shared.close()
         self.database.close()
 
-    async def _ask(self, address: ActorAddress, message: object, failure: str) -> None:
+    # --- calls -----------------------------------------------------------------------------------------------------
+
+    async def _ask(self, address: ActorAddress, message: object, failure: str, limit_s: float = STOP_S) -> None:
         try:
-            await self.system.ask_async(address, message, STOP_S)
+            await self.system.ask_async(address, message, limit_s)
         except TimeoutError:
-            log.error("%s within %.0f s", failure, STOP_S)
+            log.error("%s within %.0f s", failure, limit_s)
 
     def _connect(self, context: CallContext, wire: Wire) -> None:
         """A listener has a wire for this context: start the call as soon as its assistant is known."""

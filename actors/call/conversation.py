@@ -11,7 +11,7 @@ from typing import Any
 
 from actors.call.delivery import Delivery
 from actors.call.effects import CancelTimer, Effect, End, Role, Said, SetTimer, Stalled, To
-from actors.call.floor import TABLE, Floor, Input
+from actors.call.floor import TABLE, TIMERS, Floor, Input
 from actors.call.latency import TurnLatency
 from actors.call.utterance import Purpose, Utterance
 from actors.call.words import Words
@@ -33,13 +33,6 @@ VAD_HANGOVER_MS = 100  # a voice that has paused for this long is reported as en
 NOISE_MS = 300  # a shorter sound without words is not worth a question back
 DTMF_PAUSE_S = 2.0  # keys pressed within this time belong together; '#' ends them at once
 LAST_WORDS_S = 20.0  # the longest that a call waits for its last words to be heard
-
-_TIMERS: dict[str, Input] = {
-    "endpoint": Input.ENDPOINT,
-    "transcript": Input.TRANSCRIPT_LATE,
-    "decision": Input.DECISION_DUE,
-    "idle": Input.IDLE,
-}
 
 
 class Conversation:
@@ -167,19 +160,29 @@ class Conversation:
 
     def dtmf(self, now: float, digit: str) -> None:
         """A key: like a word, it takes the floor."""
-        self._now = now
-        self._idle_prompts = 0
+        if self._is_addressed(now):
+            self._keys += digit
+            self._do(SetTimer("keys", 0.0 if digit == "#" else DTMF_PAUSE_S))
+
+    def typed(self, now: float, text: str) -> None:
+        """A turn by itself, which also interrupts."""
+        if self._is_addressed(now):
+            self._latency.voice_ended(now)
+            self._words.heard(text, final=True, until_ms=self._voice_end_ms)
+            self.end_turn()
+
+    def _is_addressed(self, now: float) -> bool:
+        """The caller does something on purpose: fall silent. False if nobody listens any more."""
+        self._now, self._idle_prompts = now, 0
+        self._do(CancelTimer("idle"))
         if self.floor in (Floor.THINKING, Floor.SPEAKING, Floor.DECIDING):
             self.take_floor()
-        if self.floor not in (Floor.ENDING, Floor.ENDED):
-            self._keys += digit
-            self._do(CancelTimer("idle"))
-            self._do(SetTimer("keys", 0.0 if digit == "#" else DTMF_PAUSE_S))
+        return self.floor not in (Floor.ENDING, Floor.ENDED)
 
     def timer(self, now: float, name: str) -> None:
         self._now = now
-        if name in _TIMERS:
-            self._floor_input(_TIMERS[name])
+        if name in TIMERS:
+            self._floor_input(TIMERS[name])
         elif name == "stt_stall":
             self._do(Stalled("transcriber", "no result while the caller speaks"))
         elif name == "keys":
@@ -425,7 +428,7 @@ class Conversation:
         if self.floor in (Floor.ENDING, Floor.ENDED):
             return
         self._termination = termination
-        self._cancel_timers(*_TIMERS, "stt_stall", "keys", "max_duration")
+        self._cancel_timers(*TIMERS, "stt_stall", "keys", "max_duration")
         self._drop_utterance()
         self._remember_caller()
         if last_words:

@@ -47,6 +47,14 @@ class Input(Enum):
     PLAYOUT_DONE = auto()  # the caller has heard it all
 
 
+#: name of a timer -> the input that it is
+TIMERS: dict[str, Input] = {
+    "endpoint": Input.ENDPOINT,
+    "transcript": Input.TRANSCRIPT_LATE,
+    "decision": Input.DECISION_DUE,
+    "idle": Input.IDLE,
+}
+
 _I, _F = Input, Floor
 
 #: floor -> input -> name of the conversation's method

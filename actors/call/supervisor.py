@@ -17,6 +17,7 @@ from thespian.actors import ActorAddress, ActorExitRequest, ChildActorExited
 
 from actors.call.conversation import VAD_HANGOVER_MS, Conversation
 from actors.call.effects import CancelTimer, Effect, End, Measured, Role, Said, SetTimer, Stalled, To
+from actors.call.events import CallEvent, event_of
 from actors.call.member import Dispatcher
 from actors.call.responder import Responder
 from actors.call.speaker import Speaker
@@ -52,6 +53,7 @@ from actors.messages import (
     TakeAudioFrom,
     Transcript,
     TurnEnded,
+    Typed,
     WireClosed,
 )
 from actors.services.shared import Services
@@ -78,6 +80,7 @@ _EVENTS: dict[type, tuple[Role, Callable[[Conversation, float, Any], None]]] = {
     PlayoutDone: ("transport", lambda c, now, m: c.playout_done(now, m.utterance)),
     PlayoutStopped: ("transport", lambda c, now, m: c.playout_stopped(now, m.utterance, m.heard_ms, m.flushed)),
     Dtmf: ("transport", lambda c, now, m: c.dtmf(now, m.digit)),
+    Typed: ("transport", lambda c, now, m: c.typed(now, m.text)),
     Transcript: ("transcriber", lambda c, now, m: c.heard(now, m)),
     TurnEnded: ("transcriber", lambda c, now, m: c.turn_ended(now)),
     AnswerStarted: ("responder", lambda c, now, m: c.answer_started(now, m.turn)),
@@ -119,6 +122,7 @@ class Call(Dispatcher):
         self._recoveries: dict[str, Recovery] = {}
         self._timers: dict[str, Timer] = {}
         self._termination: Termination | None = None
+        self._observe: Callable[[CallEvent], None] | None = None
         self._finished = False
 
     # --- messages -------------------------------------------------------------------------------------------------
@@ -129,6 +133,7 @@ class Call(Dispatcher):
             if event is None:
                 super().receiveMessage(message, sender)
             elif self._members.get(event[0]) == sender:  # what a replaced member still says does not count
+                self._show(message)
                 event[1](self.conversation, time.monotonic(), message)
                 self._carry_out()
         except Exception as error:
@@ -137,6 +142,8 @@ class Call(Dispatcher):
 
     def receiveMsg_StartCall(self, message: StartCall, sender: ActorAddress) -> None:
         self._start, self._services, self._switchboard = message, message.services.value, sender
+        self._observe = getattr(message.wire.value, "observe", None)
+        self._services.metrics.call_started(message.context.provider)
         assistant = message.assistant
         self.conversation = Conversation(assistant)
         self._chains = {"transcriber": assistant.stt, "responder": assistant.llm, "speaker": assistant.tts}
@@ -192,9 +199,12 @@ class Call(Dispatcher):
         }
 
     def _member_state(self, role: str) -> dict[str, Any]:
-        recovery, chain = self._recoveries[role], self._chains.get(role, ())
-        provider = chain[recovery.provider].provider if chain else None
-        return {"alive": role in self._members, "provider": provider, "restarts": recovery.restarts}
+        restarts = self._recoveries[role].restarts
+        return {"alive": role in self._members, "provider": self._provider(role), "restarts": restarts}
+
+    def _provider(self, role: str) -> str:
+        chain = self._chains.get(role)
+        return chain[self._recoveries[role].provider].provider if chain else self._start.context.provider
 
     # --- supervision ----------------------------------------------------------------------------------------------
 
@@ -216,6 +226,7 @@ class Call(Dispatcher):
         del self._members[role]
         if self._finished:
             return
+        self._services.metrics.member_failed(role, self._provider(role), error.code)
         work = work or self.conversation.work(role)
         decision = self._recoveries[role].ended(time.monotonic(), remedy=error.remedy, work=work)
         log.warning("call %s: %s ended (%s): %s", self._start.context.id, role, error, type(decision).__name__)
@@ -236,6 +247,7 @@ class Call(Dispatcher):
         if role == "transcriber" and without:
             self._send("transport", Acknowledge(float("inf")))
         self._begin(role)
+        self._services.metrics.member_restarted(role)
         self.conversation.replaced(time.monotonic(), role, without)
         self._carry_out()
 
@@ -278,7 +290,13 @@ class Call(Dispatcher):
 
     def _carry_out(self) -> None:
         for effect in self.conversation.take_effects():
+            self._show(effect)
             self._do(effect)
+
+    def _show(self, happening: object) -> None:
+        """To a wire whose other end wants to see what happens: a page, not a telephone."""
+        if self._observe is not None and (event := event_of(happening)) is not None:
+            self._observe(event)
 
     def _do(self, effect: Effect) -> None:
         match effect:
@@ -293,6 +311,7 @@ class Call(Dispatcher):
             case Said(role=role, turn=turn, text=text, interrupted=interrupted):
                 self._write(MessageRow(self._conversation_id, turn, role, text, _utc_now(), interrupted))
             case Measured(name=name, turn=turn, value=value):
+                self._services.metrics.turn_measured(name, value)
                 self._write(MetricRow(self._conversation_id, turn, name, value, _utc_now()))
             case End(termination=termination):
                 self._hang_up(termination)
@@ -311,9 +330,8 @@ class Call(Dispatcher):
 
     def _replace_stalled(self, role: Role, detail: str) -> None:
         if (member := self._members.get(role)) is not None:
-            provider = self._chains[role][self._recoveries[role].provider].provider
             self.send(member, ActorExitRequest())
-            self._ended(role, ProviderStalled(provider, detail))
+            self._ended(role, ProviderStalled(self._provider(role), detail))
 
     # --- the end --------------------------------------------------------------------------------------------------
 
@@ -331,6 +349,7 @@ class Call(Dispatcher):
             self._conversation_id, termination.result.value, termination.reason, termination.detail, _utc_now()
         )
         self._write(end)
+        self._services.metrics.call_ended(self._start.context.provider, end.result, end.reason)
         self.send(self._switchboard, CallEnded(self._start.context.id, termination))
         self.send(self.myAddress, ActorExitRequest())
 

@@ -33,6 +33,7 @@ from actors.messages import (
     SpeechEnded,
     SpeechStarted,
     TakeAudioFrom,
+    Typed,
     WireClosed,
 )
 
@@ -140,6 +141,9 @@ class Transport(Member):
 
     def on_dtmf(self, digit: str) -> None:
         self.tell(Dtmf(digit))
+
+    def on_text(self, text: str) -> None:
+        self.tell(Typed(text))
 
     def on_closed(self, termination: Termination) -> None:
         if self.leg is not None and self._playing:

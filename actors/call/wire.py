@@ -30,6 +30,9 @@ class WireEars(Protocol):
     def on_dtmf(self, digit: str) -> None:
         """One key: 0-9, *, #, A-D."""
 
+    def on_text(self, text: str) -> None:
+        """The caller has typed this instead of saying it."""
+
     def on_mark(self, name: str) -> None:
         """The carrier has played (or discarded, after a clear) all audio sent before the mark `name`."""
 

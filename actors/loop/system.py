@@ -58,7 +58,7 @@ class LoopSystem(ActorSystem):  # type: ignore[misc]
 
     def cells(self) -> list[Cell]:
         """The living actors' own cells, the oldest first: for tools on the loop's thread."""
-        return list(self._base.cells())
+        return [] if self._systemBase is None else list(self._base.cells())
 
     async def ask_async(self, address: Any, message: Any, timeout_s: float) -> Any:
         """The answer to this very question, through an address of its own. Raises TimeoutError.

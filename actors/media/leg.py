@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from actors.call.wire import PlayoutMode, Wire
@@ -42,6 +43,9 @@ class LegEvents(Protocol):
 
     def on_dtmf(self, digit: str) -> None:
         """The caller pressed a key."""
+
+    def on_text(self, text: str) -> None:
+        """The caller typed something."""
 
     def on_closed(self, termination: Termination) -> None:
         """The media is over and the leg closed; nothing follows."""
@@ -119,10 +123,16 @@ class Leg:
             self.inbound.receive(payload)
 
     def on_dtmf(self, digit: str) -> None:
+        self._tell(lambda: self._events.on_dtmf(digit))
+
+    def on_text(self, text: str) -> None:
+        self._tell(lambda: self._events.on_text(text))
+
+    def _tell(self, event: Callable[[], None]) -> None:
         if not self.is_open:
             return
         try:
-            self._events.on_dtmf(digit)
+            event()
         except Exception:
             self.fail()
 

@@ -12,7 +12,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from actors.media.resample import to_float
@@ -55,6 +54,8 @@ class BatchedVad:
     """The model, shared by all calls of a process. Not thread-safe."""
 
     def __init__(self, model: Path | None = None) -> None:
+        import onnxruntime  # not above: it starts a thread, and the processes that fork workers import this module
+
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1

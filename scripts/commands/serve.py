@@ -1,31 +1,33 @@
-"""`callboard serve`: one worker that answers calls until it is told to stop."""
+"""`callboard serve`: a node that answers calls until it is told to stop."""
 
 from __future__ import annotations
 
 import argparse
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from config.errors import ConfigError
 from scripts.command import OK, add_command
 from scripts.output import console, print_json
 from scripts.storage import load_environment, open_database
 
 if TYPE_CHECKING:
-    import asyncio
-
     from config.settings import Settings
     from scripts.command import Commands
-    from transports.worker import Worker
 
 log = logging.getLogger(__name__)
 
 _EXAMPLES = """
 callboard serve
 callboard serve --assistant assistants/reception.yaml --data-dir var
+callboard serve --workers 8
 callboard serve --host 0.0.0.0 --port 9007 --audiosocket-host 10.0.0.5
 LOG_FORMAT=json callboard serve --json
 """
+
+MOST_WORKERS = 64
 
 # Option of the command line -> setting; `callboard config` explains them.
 _OVERRIDES = {
@@ -45,32 +47,57 @@ def register(commands: Commands) -> None:
     )
     for option, setting in _OVERRIDES.items():
         parser.add_argument(f"--{option.replace('_', '-')}", metavar="VALUE", help=f"in place of {setting}")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes that serve calls (the number of cores)")
     parser.add_argument("--until-eof", action="store_true", help="stop too when standard input ends")
     parser.add_argument("--json", action="store_true", help="say where it listens as one line of JSON")
 
 
 def serve(args: argparse.Namespace) -> int:
-    import asyncio
-
-    import uvloop
-
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's own threads: this process forks, and cores are busy
+    workers = _workers(args.workers)
     from config.logging import configure
 
     settings = load_environment(**{setting: getattr(args, option) for option, setting in _OVERRIDES.items()})
     configure(settings.log_level, settings.log_format)
-    _apply(settings, args.assistant)
     if settings.auth.mode == "open":
         log.warning("AUTH__MODE is open: anybody who reaches the HTTP port may start calls")
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_work(settings, args))
+    from scripts.serving import operators_file, settled
+
+    with settled(settings) as settings:
+        _apply(settings, args.assistant)
+        with operators_file(settings):
+            _run(settings, workers, args)
     return OK
 
 
-def _apply(settings: Settings, files: list[Path]) -> None:
-    """Apply the assistants; the worker migrates by itself."""
-    if not files:
+def _workers(wanted: int | None) -> int:
+    """0: one worker in this process, without a node."""
+    cores = len(os.sched_getaffinity(0))
+    if wanted is not None and not 0 <= wanted <= MOST_WORKERS:
+        raise ConfigError(f"--workers = {wanted}: legal: 0 (in this process, without a node) to {MOST_WORKERS}")
+    return cores if wanted is None else wanted
+
+
+def _run(settings: Settings, workers: int, args: argparse.Namespace) -> None:
+    from scripts.serving import serve_alone, serve_node
+
+    def announce(ports: dict[str, int]) -> None:
+        _announce(settings, ports, workers, args.json)
+
+    if workers:
+        serve_node(settings, workers, announce, until_eof=args.until_eof)
         return
+    import asyncio
+
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve_alone(settings, announce, until_eof=args.until_eof))
+
+
+def _apply(settings: Settings, files: list[Path]) -> None:
+    """Bring the store up to date once, before the workers look at it, and apply the assistants."""
     from scripts.assistant_file import read_assistant
     from store.assistants import AssistantRepository
 
@@ -80,49 +107,12 @@ def _apply(settings: Settings, files: list[Path]) -> None:
             AssistantRepository(database).apply(config)
 
 
-async def _work(settings: Settings, args: argparse.Namespace) -> None:
-    from transports.worker import Worker
-
-    stop = _stop_event(args.until_eof)
-    worker = Worker(settings)
-    await worker.start()
-    try:
-        _announce(worker, args.json)
-        await stop.wait()
-    finally:
-        await worker.stop()
-
-
-def _stop_event(until_eof: bool) -> asyncio.Event:
-    """Set by the first signal, or by the end of standard input; the second signal ends the process at once."""
-    import asyncio
-    import os
-    import signal
-    import sys
-
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-
-    def leave() -> None:
-        if stop.is_set():
-            os._exit(130)
-        stop.set()
-
-    def read_to_the_end() -> None:
-        if not os.read(sys.stdin.fileno(), 4096):
-            loop.remove_reader(sys.stdin.fileno())
-            stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, leave)
-    if until_eof:
-        loop.add_reader(sys.stdin.fileno(), read_to_the_end)
-    return stop
-
-
-def _announce(worker: Worker, as_json: bool) -> None:
-    http = f"http://{worker.settings.http.host}:{worker.http_port}"
-    audiosocket = f"{worker.settings.audiosocket.host}:{worker.audiosocket_port}"
+def _announce(settings: Settings, ports: dict[str, int], workers: int, as_json: bool) -> None:
+    http = f"http://{settings.http.host}:{ports['http']}"
+    audiosocket = f"{settings.audiosocket.host}:{ports['audiosocket']}"
+    operator = f"http://{settings.operator.host}:{ports['operator']}"
     if as_json:
-        print_json({"event": "listening", "http": http, "audiosocket": audiosocket}, indent=False)
+        said = {"http": http, "audiosocket": audiosocket, "operator": operator, "workers": workers}
+        print_json({"event": "listening", **said}, indent=False)
     else:
         console().print(f"Callboard answers at {http} (HTTP, WebSocket) and {audiosocket} (AudioSocket). Ctrl-C stops.")

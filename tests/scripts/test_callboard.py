@@ -21,6 +21,8 @@ COMMANDS = [
     *(["demo"], ["serve"], ["call"], ["check"], ["config"], ["assistant"], ["key"]),
     *(["assistant", "apply"], ["assistant", "list"], ["assistant", "show"]),
     *(["key", "create"], ["key", "list"], ["key", "revoke"]),
+    *(["ps"], ["tree"], ["inspect"], ["trace"], ["exits"], ["deadletters"], ["nodes"]),
+    *(["restart"], ["hangup"], ["drain"]),
 ]
 DESK = """
 name: desk

@@ -365,6 +365,16 @@ def test_a_key_interrupts(stage: Stage):
     assert stage.sent(FlushPlayout, stage.do("dtmf", "1"))
 
 
+def test_typing_is_a_turn_and_interrupts(stage: Stage):
+    stage.heard_on_flush = 390.0
+    stage.caller_says("tell me a story")
+    stage.answer("Once upon a time.", done=False)
+    stage.do("playout_started", stage.deliver())
+    new = stage.do("typed", "no, a joke")
+    assert stage.sent(FlushPlayout, new)
+    assert [m.text for m in stage.sent(Ask)[-1].question.history[-2:]] == ["Once upon", "no, a joke"]
+
+
 # --- members that fail ---------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,348 @@
+"""The node's manager: starts its workers, watches them, replaces them, drains them, and tells operators about it.
+
+It has no threads and no sockets but Thespian's, so that what it forks inherits nothing. Each worker is asked each
+second; the worker's main thread answers and watches its own loop. A worker ends in one of these ways:
+
+    killed, crashed    its conversations are closed by another worker ("worker_lost"); it is started again
+    loop_hung          the same: its main thread has ended the process
+    unresponsive       the process does not even answer (SIGSTOP, a call in C): the manager kills it
+    memory             it has grown too much: its replacement starts at once, it drains beside
+    terminated         SIGTERM to the process: it drains, then it is started again
+    drained            the node drains
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import os
+import signal
+import time
+from datetime import timedelta
+from typing import Any
+
+from thespian.actors import (
+    ActorAddress,
+    ActorExitRequest,
+    ActorSystemConventionUpdate,
+    ActorTypeDispatcher,
+    ChildActorExited,
+    WakeupMessage,
+)
+
+from actors.node import process
+from actors.node.fleet import Fleet, Member, State
+from actors.node.messages import (
+    MANAGER,
+    Answer,
+    AnswerError,
+    Asked,
+    AskManager,
+    AskWorkers,
+    DrainNode,
+    DrainWorker,
+    EndWorker,
+    NodePlan,
+    NodeUp,
+    Ping,
+    Pong,
+    Question,
+    StartWorker,
+    WorkerDrained,
+    WorkerFailed,
+    WorkerLeaves,
+    WorkerUp,
+)
+from actors.node.worker import Watchdog, WorkerProcess
+from actors.supervision import GiveUp, Restart
+
+log = logging.getLogger(__name__)
+
+START_S = 20.0  # a worker listens within this time
+BEAT_TTL_S = 3.5  # three missed heartbeats, and the node is gone
+ANSWER_FIRST_S = 0.2  # the operator who drains the node gets the answer before its worker has gone
+END_S = 25.0  # after the limit of a drain: goodbyes, the last rows of the ledger
+
+
+class NodeManager(ActorTypeDispatcher):  # type: ignore[misc]
+    """One per node, created by the main process, whose pipe (a descriptor that every process here has inherited)
+    gets the verdict when the node has ended: why, as one line of JSON; empty after a drain."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        process.keep_logging()
+        self._endings: dict[int, str] = {}
+        self._requests = itertools.count(1)
+        self._last_report = ("", "")
+        self._joined: set[str] = set()  # nodes that this one meets in the convention
+        self._nodes: list[dict[str, Any]] = []  # what the heartbeats told last
+        self._reported = False
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the main process coordinates
+
+    # --- the life of the node ------------------------------------------------------------------------------------
+
+    def receiveMsg_NodePlan(self, plan: NodePlan, sender: ActorAddress) -> None:
+        self._plan, self._main = plan, sender
+        node = plan.settings.node
+        self._interval_s = min(1.0, node.watchdog_s / 3)
+        self._fleet = Fleet(node.name, plan.workers)
+        self._orphans = True  # conversations of a node of this name that has died are still open
+        self._note_endings_first()
+        if node.convention:
+            self.notifyOnSystemRegistrationChanges(True)
+        for number in range(plan.workers):
+            self._start(number)
+        self._tick_later()
+
+    def receiveMsg_DrainNode(self, order: DrainNode, sender: ActorAddress) -> None:
+        if self._fleet.draining:
+            return
+        log.info("the node drains: no new calls; those that run have %g s", order.limit_s)
+        self._fleet.draining = True
+        for member in tuple(self._fleet.members):
+            self._drain(member, "drained", order.limit_s, refuse=True)
+        self._deadline_s = time.monotonic() + order.limit_s + END_S
+        self._end_if_empty()
+
+    def receiveMsg_WorkerDrained(self, message: WorkerDrained, sender: ActorAddress) -> None:
+        if member := self._fleet.named(message.incarnation):
+            member.state = State.DRAINED
+        self._end_if_empty()
+
+    def _end_if_empty(self) -> None:
+        """The workers refuse calls until the last one has none left, then they end together; then the node ends."""
+        if not self._fleet.draining:
+            return
+        if not self._fleet.members:
+            self._end("", "")
+        elif all(member.state is State.DRAINED for member in self._fleet.members):
+            for member in self._fleet.members:
+                self.send(member.address, EndWorker())
+
+    def _end(self, code: str, text: str) -> None:
+        """Tell the main process and exit; the kernel kills what is left of the workers."""
+        verdict = {"code": code, "text": text} if code else {}
+        os.write(self._plan.verdict_fd, (json.dumps(verdict) + "\n").encode())
+        self.send(self.myAddress, ActorExitRequest())
+
+    # --- one worker ----------------------------------------------------------------------------------------------
+
+    def _start(self, number: int) -> None:
+        incarnation = self._fleet.incarnation(number)
+        before = process.children()
+        address = self.createActor(WorkerProcess)
+        (pid,) = process.children() - before
+        watchdog = Watchdog.within(self._plan.settings.node.watchdog_s, self._interval_s)
+        self._fleet.members.append(Member(number, incarnation, address, pid, time.monotonic(), watchdog))
+        self.send(address, StartWorker(number, incarnation, self._plan))
+
+    def _drain(self, member: Member, reason: str, limit_s: float, *, refuse: bool) -> None:
+        member.leaving = reason
+        if member.state is State.STARTING:
+            process.kill(member.pid)  # it has no calls yet
+        else:
+            member.state = State.DRAINING
+            self.send(member.address, DrainWorker(limit_s, reason, refuse))
+
+    def receiveMsg_WorkerUp(self, message: WorkerUp, sender: ActorAddress) -> None:
+        member = self._fleet.named(message.incarnation)
+        if member is None:
+            return
+        member.state, member.ports = State.UP, message.ports
+        log.info("worker %d: up, process %d", member.number, member.pid)
+        if self._fleet.complete and not self._reported:
+            self._reported = True
+            self.send(self._main, NodeUp(os.getpid(), self._fleet.members[0].ports))
+        self._close_lost()
+
+    def receiveMsg_WorkerFailed(self, message: WorkerFailed, sender: ActorAddress) -> None:
+        """It will exit, and be counted, like any other; a node that has never been up gives up at once."""
+        if member := self._fleet.named(message.incarnation):
+            member.leaving = "failed"
+        self._last_report = (message.code, message.text)
+        log.error("a worker cannot start: %s: %s", message.code, message.text)
+        if not self._reported:
+            self._reported = True
+            self.send(self._main, message)
+
+    def receiveMsg_WorkerLeaves(self, message: WorkerLeaves, sender: ActorAddress) -> None:
+        member = self._fleet.named(message.incarnation)
+        if member is not None:
+            member.leaving = message.reason
+
+    def receiveMsg_ChildActorExited(self, message: ChildActorExited, sender: ActorAddress) -> None:
+        member = self._fleet.at(message.childAddress)
+        if member is None:
+            return
+        self._peek()
+        decision = self._fleet.ended(
+            member, self._endings.pop(member.pid, "exit 0"), time.monotonic(), round(time.time(), 3)
+        )
+        ending = self._fleet.exits[-1]
+        say = log.info if ending.reason == "drained" else log.error
+        say(
+            "worker %d: process %d: %s, %s; %s",
+            ending.worker,
+            ending.pid,
+            ending.reason,
+            ending.ending,
+            ending.decision,
+        )
+        match decision:
+            case Restart(0):
+                self._start(member.number)
+            case Restart(delay_s):
+                self.wakeupAfter(timedelta(seconds=delay_s), payload=member.number)
+            case GiveUp():
+                code, text = self._last_report
+                self._end(
+                    code or "workers_fail", text or f"worker {member.number} has ended too often: {ending.reason}"
+                )
+        self._close_lost()
+        self._end_if_empty()
+
+    def _note_endings_first(self) -> None:
+        """See how a child has ended before Thespian's handler lets the kernel forget it."""
+        theirs = signal.getsignal(signal.SIGCHLD)
+
+        def noted(number: int, frame: Any) -> None:
+            self._peek()
+            if callable(theirs):
+                theirs(number, frame)
+
+        signal.signal(signal.SIGCHLD, noted)
+
+    def _peek(self) -> None:
+        self._endings.update(process.endings(member.pid for member in self._fleet.members))
+
+    # --- each second ---------------------------------------------------------------------------------------------
+
+    def receiveMsg_WakeupMessage(self, message: WakeupMessage, sender: ActorAddress) -> None:
+        if isinstance(message.payload, DrainNode):
+            self.receiveMsg_DrainNode(message.payload, sender)
+        elif message.payload is None:
+            for member in tuple(self._fleet.members):
+                self._look_after(member)
+            self._close_lost()
+            self._beat()
+            self._tick_later()
+        elif not self._fleet.draining:
+            self._start(message.payload)
+
+    def _tick_later(self) -> None:
+        self.wakeupAfter(timedelta(seconds=self._interval_s))
+
+    def _look_after(self, member: Member) -> None:
+        if member.state is State.STARTING:
+            if time.monotonic() - member.born_s > START_S:
+                self._kill(member, "start_timeout")
+            return
+        if self._fleet.draining and time.monotonic() > self._deadline_s:
+            self._kill(member, "drain_timeout")
+        elif member.watchdog.asked():
+            self.send(member.address, Ping())
+            self._weigh(member)
+        else:
+            self._kill(member, "unresponsive")
+
+    def _weigh(self, member: Member) -> None:
+        node = self._plan.settings.node
+        member.memory_mb = process.memory_mb(member.pid)
+        if member.state is State.UP and member.memory_mb > node.worker_memory_mb:
+            line = (
+                "worker %d: process %d has %.0f MB, more than NODE__WORKER_MEMORY_MB = %d: it is drained and replaced"
+            )
+            log.error(line, member.number, member.pid, member.memory_mb, node.worker_memory_mb)
+            self._drain(member, "memory", node.drain_s, refuse=False)
+            self._start(member.number)
+
+    def _kill(self, member: Member, reason: str) -> None:
+        member.leaving = reason
+        log.error("worker %d: process %d is %s: killed", member.number, member.pid, reason)
+        process.kill(member.pid)
+
+    def receiveMsg_Pong(self, message: Pong, sender: ActorAddress) -> None:
+        member = self._fleet.named(message.incarnation)
+        if member is not None:
+            member.watchdog.answered()
+            member.loop_lag_ms = message.loop_lag_ms
+
+    # --- other nodes ---------------------------------------------------------------------------------------------
+
+    def receiveMsg_ActorSystemConventionUpdate(
+        self, message: ActorSystemConventionUpdate, sender: ActorAddress
+    ) -> None:
+        """A node has joined or left; the leader hears of all, the others of their leader."""
+        name = str(message.remoteCapabilities.get("Node", message.remoteAdminAddress))
+        log.info("node %s has %s the convention", name, "joined" if message.remoteAdded else "left")
+        (self._joined.add if message.remoteAdded else self._joined.discard)(name)
+
+    def _beat(self) -> None:
+        """The node's heartbeat, through a worker: the manager has no connections of its own."""
+        info = {
+            "workers": sum(member.state is State.UP for member in self._fleet.members),
+            "draining": self._fleet.draining,
+            "control": f"{self._plan.settings.node.control_host}:{self._plan.control_port}",
+        }
+        if member := next(self._fleet.up(), None):
+            self._ask(member, "beat", {"node": self._fleet.name, "info": info, "ttl_s": BEAT_TTL_S})
+
+    def _node_rows(self) -> list[dict[str, Any]]:
+        """The nodes that beat, by name; `joined`: met in the convention."""
+        return [{**row, "joined": row["node"] in {*self._joined, self._fleet.name}} for row in self._nodes]
+
+    # --- what the dead have left ---------------------------------------------------------------------------------
+
+    def _close_lost(self) -> None:
+        """Any worker that is up closes the conversations of those that are not; asked again until it is done."""
+        member = next((m for m in self._fleet.members if m.state is State.UP), None)
+        if member is None:
+            return
+        if self._orphans:
+            alive = [m.incarnation for m in self._fleet.members]
+            self._ask(member, "close_lost_of_node", {"node": f"{self._fleet.name}/", "alive": alive})
+        for incarnation in self._fleet.lost:
+            self._ask(member, "close_lost", {"incarnation": incarnation})
+
+    def _ask(self, member: Member, verb: str, arguments: dict[str, Any]) -> None:
+        self.send(member.address, Question(next(self._requests), "", self.myAddress, verb, arguments))
+
+    def receiveMsg_Answer(self, message: Answer, sender: ActorAddress) -> None:
+        if message.error is None and isinstance(message.value, dict):
+            self._fleet.lost.discard(message.value.get("incarnation", ""))
+            self._orphans = self._orphans and "closed" not in message.value
+            self._nodes = message.value.get("nodes", self._nodes)
+
+    # --- questions -----------------------------------------------------------------------------------------------
+
+    def receiveMsg_AskWorkers(self, message: AskWorkers, sender: ActorAddress) -> None:
+        asked = {member.number: member for member in self._fleet.up()}  # of two processes of a worker the newer one
+        self.send(sender, Asked(message.request, tuple(asked)))
+        for member in asked.values():
+            question = Question(message.request, message.incarnation, sender, message.verb, message.arguments)
+            self.send(member.address, question)
+
+    def receiveMsg_AskManager(self, message: AskManager, sender: ActorAddress) -> None:
+        value: Any = None
+        error = None
+        match message.verb:
+            case "exits":
+                value = self._fleet.exit_rows()
+            case "workers":
+                value = self._fleet.rows(time.monotonic())
+            case "nodes":
+                value = self._node_rows()
+            case "drain":
+                value = self._drain_for_operator(message.arguments)
+            case _:
+                error = AnswerError(
+                    "unknown_verb", f"verb {message.verb!r:.40}: legal: exits, workers, nodes, drain", 400
+                )
+        self.send(sender, Answer(message.request, message.incarnation, MANAGER, value, error))
+
+    def _drain_for_operator(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        limit_s = arguments.get("limit_s", self._plan.settings.node.drain_s)
+        self.wakeupAfter(timedelta(seconds=ANSWER_FIRST_S), payload=DrainNode(limit_s))
+        return {"draining": True, "limit_s": limit_s, "workers": len(self._fleet.members)}

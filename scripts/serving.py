@@ -1,0 +1,188 @@
+"""What `callboard serve` runs: a node of several processes, or one worker in this process; both until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import logging
+import os
+import secrets
+import selectors
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from actors.node import process
+from actors.node.node import Node, NodeFailed
+from config.settings import Settings
+from scripts.operator_client import FILE
+from transports.worker import Worker
+
+log = logging.getLogger(__name__)
+
+WORKER = "transports.worker:Worker"
+Announce = Callable[[dict[str, int]], None]
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def serve_node(settings: Settings, workers: int, announce: Announce, *, until_eof: bool) -> None:
+    """Run a node; returns when it was drained. The second signal ends everything at once.
+
+    Raises `NodeFailed` if the node cannot start, or has ended by itself.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # what is forked inherits it: only this process hears them
+    node = Node(settings, workers, WORKER)
+    gc.collect()
+    gc.freeze()  # the workers share these pages as long as nobody writes to them
+    try:
+        announce(node.start().ports)
+        with _Attendant(node, settings.node.drain_s, until_eof) as attendant:
+            attendant.wait()
+        verdict = node.verdict()
+        if verdict.code:
+            raise NodeFailed(verdict.code, verdict.text)
+    finally:
+        node.close()
+
+
+class _Attendant:
+    """Waits for the node's end, for signals, and for the end of standard input."""
+
+    def __init__(self, node: Node, drain_s: float, until_eof: bool) -> None:
+        self._node, self._drain_s = node, drain_s
+        self._draining = False
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(node, selectors.EVENT_READ, None)
+        if until_eof:
+            self._selector.register(sys.stdin, selectors.EVENT_READ, self._read_to_the_end)
+
+    def __enter__(self) -> _Attendant:
+        self._ours, theirs = socket.socketpair()
+        for end in (self._ours, theirs):
+            end.setblocking(False)
+        self._theirs = theirs
+        self._selector.register(self._ours, selectors.EVENT_READ, self._hear)
+        signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+        for number in _SIGNALS:
+            signal.signal(number, self._on_signal)
+        signal.signal(signal.SIGCHLD, lambda number, frame: process.reap())
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        signal.set_wakeup_fd(-1)
+        self._selector.close()
+        self._ours.close()
+        self._theirs.close()
+
+    def wait(self) -> None:
+        """Until the node has ended."""
+        while True:
+            for key, _ in self._selector.select():
+                if key.data is None:
+                    return
+                key.data()
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        """Python runs this wherever the process is: the second signal waits for nothing."""
+        if self._draining:
+            os._exit(0)  # the kernel ends the others
+        self._draining = True
+
+    def _hear(self) -> None:
+        if set(self._ours.recv(64)) & set(_SIGNALS):
+            self._node.drain(self._drain_s)
+
+    def _read_to_the_end(self) -> None:
+        """Whoever started us has gone: nobody waits for our calls."""
+        if not os.read(sys.stdin.fileno(), 4096):
+            self._selector.unregister(sys.stdin)
+            self._draining = True
+            self._node.drain(0.0)
+
+
+async def serve_alone(settings: Settings, announce: Announce, *, until_eof: bool) -> None:
+    """Run one worker in this process, without a node: for benchmarks and debuggers."""
+    loop, stop, drain_s = asyncio.get_running_loop(), asyncio.Event(), settings.node.drain_s
+    worker = Worker(settings)
+
+    def leave() -> None:
+        if stop.is_set():
+            os._exit(0)
+        stop.set()
+
+    def read_to_the_end() -> None:
+        nonlocal drain_s
+        if not os.read(sys.stdin.fileno(), 4096):
+            loop.remove_reader(sys.stdin.fileno())
+            drain_s = 0.0
+            stop.set()
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, leave)
+    if until_eof:
+        loop.add_reader(sys.stdin.fileno(), read_to_the_end)
+    await worker.start()
+    try:
+        announce(worker.ports)
+        await stop.wait()
+        await worker.drain(drain_s, "drained", refuse=True)
+    finally:
+        await worker.stop()
+
+
+# --- what is settled before anything starts ------------------------------------------------------------------------
+
+
+@contextmanager
+def settled(settings: Settings) -> Iterator[Settings]:
+    """`settings` with the ports that all workers share, instead of 0, and a token for operators.
+
+    The ports are kept, so that nobody else gets them while a worker is replaced. Raises `OSError` for one that is
+    taken: SO_REUSEPORT alone would let two nodes share it.
+    """
+    given: dict[str, Any] = {}
+    with ExitStack() as kept:
+        for name in ("http", "audiosocket", "operator"):
+            group = getattr(settings, name)
+            reserved = kept.enter_context(_reserve(name.upper(), group.host, group.port))
+            given[name] = group.model_copy(update={"port": reserved.getsockname()[1]})
+        if not settings.operator.token.get_secret_value():
+            token = type(settings.operator.token)(secrets.token_urlsafe(32))
+            given["operator"] = given["operator"].model_copy(update={"token": token})
+        yield settings.model_copy(update=given)
+
+
+def _reserve(group: str, host: str, port: int) -> socket.socket:
+    family, _, _, _, address = socket.getaddrinfo(host or None, port, 0, socket.SOCK_STREAM, 0, socket.AI_PASSIVE)[0]
+    try:
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            address = probe.getsockname()
+        kept = socket.socket(family)
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        kept.bind(address)
+    except OSError as error:
+        raise OSError(error.errno, f"{group}__PORT = {port} at {group}__HOST = {host!r}: {error.strerror}") from None
+    return kept
+
+
+@contextmanager
+def operators_file(settings: Settings) -> Iterator[None]:
+    """Tell the operators of this machine, and nobody else, how to reach the node: DATA_DIR/operator.json."""
+    operator, path = settings.operator, settings.data_dir / FILE
+    content = {"url": f"http://{operator.host}:{operator.port}", "token": operator.token.get_secret_value()}
+    fresh = path.with_suffix(f".{os.getpid()}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        json.dump(content, file)
+    os.replace(fresh, path)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)

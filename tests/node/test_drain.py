@@ -1,0 +1,79 @@
+"""A node is told to leave while it has calls."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+
+from scripts.caller.call import place_call
+from tests.node.conftest import NodeProcess, StartNode, alive, descendants, until
+from tests.node.test_recovery import ended_conversations, hold_calls
+
+
+async def not_ready(node: NodeProcess) -> None:
+    async def is_draining() -> bool:
+        answer = await node.get("/readiness/")
+        return answer.code == 503 and b"draining" in answer.body
+
+    await until(is_draining, 2.0)
+
+
+async def test_running_calls_end_by_themselves_and_no_new_one_is_taken(start_node: StartNode, sentences) -> None:
+    node = await start_node("--workers", "2")
+    tasks = await hold_calls(node, sentences, 4)
+    node.signal(signal.SIGTERM)
+    await not_ready(node)
+    refused = await node.get("/v1/talk/twilio/call/steady?From=%2B15550100&To=%2B15550199&CallSid=CA1")
+    assert b"<Reject" in refused.body or refused.code == 503
+    reports = await asyncio.gather(*tasks)
+    assert all(report.answered for report in reports)
+    assert await node.ended(15) == 0
+    reasons = {c.termination.reason for c in await ended_conversations(node, 4)}
+    assert reasons == {"caller_hung_up"}
+
+
+async def test_at_the_limit_callers_hear_a_goodbye(start_node: StartNode, sentences) -> None:
+    node = await start_node("--workers", "2", NODE__DRAIN_S="0.5")
+    tasks = await hold_calls(node, sentences * 5, 2)
+    node.signal(signal.SIGTERM)
+    reports = await asyncio.gather(*tasks)
+    assert all(report.ended_by == "assistant" for report in reports)
+    assert await node.ended(15) == 0
+    conversations = await ended_conversations(node, 2)
+    assert {c.termination.reason for c in conversations} == {"drained"}
+    assert all(c.messages[-1].text == "Goodbye now." for c in conversations)
+
+
+async def test_the_second_signal_ends_it_at_once(start_node: StartNode, sentences) -> None:
+    node = await start_node("--workers", "2")
+    pids = descendants(node.process.pid)
+    tasks = await hold_calls(node, sentences, 2)
+    node.signal(signal.SIGTERM)
+    await not_ready(node)
+    began_s = time.monotonic()
+    node.signal(signal.SIGTERM)
+    assert await node.ended() == 0
+    assert time.monotonic() - began_s < 0.5
+    await until(lambda: not any(map(alive, pids)), 1.0)
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_an_operator_drains_it(start_node: StartNode) -> None:
+    node = await start_node("--workers", "2")
+    await node.ask("/v1/drain", "POST")
+    assert await node.ended(15) == 0
+
+
+async def test_a_call_that_begins_while_the_node_drains_finds_no_place(start_node: StartNode, sentences) -> None:
+    node = await start_node("--workers", "1")
+    tasks = await hold_calls(node, sentences, 1)
+    node.signal(signal.SIGTERM)
+    await not_ready(node)
+    try:
+        late = await place_call(node.plan("steady", sentences[:1], via="audiosocket"))
+        assert not late.answered
+    except Exception as error:  # the simulated caller says that it was refused
+        assert "refused" in type(error).__name__.lower() or "Broken" in type(error).__name__
+    await asyncio.gather(*tasks)
+    assert await node.ended(15) == 0
