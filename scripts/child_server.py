@@ -17,7 +17,11 @@ from config.errors import CallboardError
 HOST = "127.0.0.1"
 START_S, STOP_S = 30.0, 10.0
 # The demo stands by itself: what the user's environment says about databases and hosts is not for it.
-ALONE = {"CALLBOARD_CONFIG": "", "POSTGRES__HOST": "", "REDIS__HOST": "", "PUBLIC_ASSISTANT_HOST": "", "AUTH__MODE": ""}
+_UNSET = (
+    *("CALLBOARD_CONFIG", "POSTGRES__HOST", "REDIS__HOST", "PUBLIC_ASSISTANT_HOST", "AUTH__MODE"),
+    *("NODE__CONVENTION", "NODE__CONTROL_HOST", "NODE__CLUSTER_SECRET", "OPERATOR__HOST", "OPERATOR__TOKEN"),
+)
+ALONE = {**dict.fromkeys(_UNSET, ""), "NODE__CONTROL_PORT": "0", "OPERATOR__PORT": "0"}
 
 
 class ServerFailed(CallboardError):
@@ -36,6 +40,7 @@ class ServerPlan:
     audiosocket_port: int
     environment: tuple[tuple[str, str], ...] = ()  # further settings
     cpu: int | None = None  # the only one that the server may use
+    workers: int | None = None  # None: the number of cores; 0: in the child itself, without a node
 
     @property
     def log(self) -> Path:
@@ -61,6 +66,7 @@ class ChildServer:
                 *("--host", HOST, "--port", str(plan.http_port), "--audiosocket-host", HOST),
                 *("--audiosocket-port", str(plan.audiosocket_port), "--data-dir", str(plan.data_dir)),
                 *("--assistant", str(plan.assistant)),
+                *(() if plan.workers is None else ("--workers", str(plan.workers))),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,

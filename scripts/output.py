@@ -16,7 +16,9 @@ def console() -> Console:
     """The terminal; highlighting is off, because what is printed are people's words."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True)
+    # a pipe has no width: lines are not broken for whoever reads them there
+    width = None if sys.stdout.isatty() else 200
+    return Console(highlight=False, soft_wrap=True, width=width)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], empty: str = "nothing there yet") -> None:

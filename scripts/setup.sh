@@ -103,6 +103,22 @@ _has_postgres() {
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null
 }
 
+# ensure_browser: Chromium for the tests of the page, and the published RTVI client for Node.js.
+ensure_browser() {
+    local client=tests/browser/npm missing=()
+    command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
+        missing+=(chromium)
+    command -v node >/dev/null || missing+=(nodejs)
+    command -v npm >/dev/null || missing+=(npm)
+    if ((${#missing[@]} > 0)); then
+        ((EUID == 0)) && command -v apt-get >/dev/null ||
+            fail "The tests need a browser and Node.js. Run: sudo apt-get install ${missing[*]}"
+        _apt_install "${missing[@]}"
+    fi
+    [[ $client/node_modules/.package-lock.json -nt $client/package-lock.json ]] && return 0
+    run_step "Installing the published RTVI client" npm ci --prefix "$client" --no-audit --no-fund
+}
+
 _apt_updated=""
 
 _apt_install() {

@@ -6,7 +6,7 @@ from tornado.httpserver import HTTPServer
 from tornado.routing import URLSpec
 from tornado.web import Application
 
-from transports import conversations, health, media, webhooks
+from transports import conversations, health, media, page, webhooks
 from transports.web import AppServices, NotFound
 
 _TALK = r"/v1/talk/([^/]+)"
@@ -16,6 +16,12 @@ def make_app(services: AppServices) -> Application:
     """The URL table."""
     given = {"services": services}
     table = [
+        (r"/", page.PageFile),  # GET: talk by browser
+        (r"/static/([^/]+)", page.PageFile),
+        (r"/v1/assistants/?", page.Assistants),  # GET: who can be called
+        (r"/v1/caller(?:/([0-9]{1,3}))?", page.RecordedCaller),  # GET: what a caller without a microphone says
+        (r"/v1/talk/browser/ctx/([^/]+)", page.BrowserSocket),
+        (r"/v1/talk/browser/ctx/?", page.BrowserSocket),
         (_TALK + r"/call/([^/]+)", webhooks.CallWebhook),  # GET, POST: a call comes in
         (_TALK + r"/ctx/([^/]+)", media.MediaSocket),  # WebSocket: its audio
         (_TALK + r"/ctx/?", media.MediaSocket),  # the same, with ?contextId=

@@ -77,6 +77,11 @@ class MediaConnection(asyncio.Protocol):
         self._idle_check: asyncio.TimerHandle | None = None
         self._heard_at = self._loop.time()
 
+    @property
+    def carries_call(self) -> bool:
+        """It is connected and has claimed a call's context."""
+        return self.context is not None and self.transport is not None
+
     # --- the wire --------------------------------------------------------------------------------------------
 
     def open(self, ears: WireEars) -> None:

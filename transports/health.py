@@ -6,6 +6,7 @@ import asyncio
 from typing import ClassVar
 
 from store.errors import StoreUnavailable
+from transports.gate import Draining
 from transports.web import Handler, log
 
 
@@ -17,16 +18,25 @@ class Alive(Handler):
 
 
 class Ready(Handler):
-    """`GET /readiness/`: 200 if the database answers in time, else 503 with the failing part named."""
+    """`GET /readiness/`: 200 if calls can be taken, else 503 with the failing part named.
+
+    A worker that is full is ready: it refuses single calls, and a place is free again with the next hang-up.
+    """
 
     DATABASE_LIMIT_S: ClassVar[float] = 2.0
 
     async def get(self) -> None:
-        database = await self._database()
-        if database != "ok":
-            log.error("not ready: database: %s", database)
+        parts = {"node": self._node(), "database": await self._database()}
+        if self.services.settings.redis.host:
+            parts["redis"] = await self.services.shared.health()
+        failing = {part: state for part, state in parts.items() if state != "ok"}
+        if failing:
+            log.warning("not ready: %s", ", ".join(f"{part}: {state}" for part, state in failing.items()))
             self.set_status(503)
-        self.send_json({"status": "ok" if database == "ok" else "unavailable", "parts": {"database": database}})
+        self.send_json({"status": "unavailable" if failing else "ok", "parts": parts})
+
+    def _node(self) -> str:
+        return Draining.code if self.services.gate.draining else "ok"
 
     async def _database(self) -> str:
         database = self.services.database

@@ -65,11 +65,12 @@ class AudioSocketListener:
     async def _claim(self, wire: AudioSocketWire, identity: UUID) -> None:
         services = self.services
         try:
-            context = await services.database.run(services.contexts.claim, identity, wire.provider)
+            with services.gate.enter():
+                claim = services.contexts.claim
+                wire.accept(await services.database.run(claim, identity, wire.provider, services.owner))
         except CallboardError as error:
+            services.metrics.call_refused(wire.provider, error.code)
             wire.reject(error)
-        else:
-            wire.accept(context)
 
 
 class _CountedWire(AudioSocketWire):

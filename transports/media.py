@@ -1,4 +1,4 @@
-"""The media WebSocket of a call: the context is claimed before the 101, then the socket becomes a wire."""
+"""The media WebSocket of a call: a place is held and the context claimed before the 101, then the socket is a wire."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ class MediaSocket(Handler):
         spec = carrier(provider)
         if spec.wire is None:
             raise UnknownCarrier(f"{spec.name} has no media WebSocket")
+        self.provider = spec.name
         key = accept_key(self)
         identity = context_id(context or self.get_query_argument("contextId", ""))
         await self.authenticate(spec, knows_context=True)
         services = self.services
-        claimed = await services.database.run(services.contexts.claim, identity, spec.name)
-        wire = partial(self._wire, spec.wire, claimed)
-        if not await take_over(self, key, wire):
-            log.warning("peer left before its upgrade: provider=%s peer=%s", spec.name, self.request.remote_ip)
-            wire(b"").connection_lost(None)  # the context is used up: its call writes down the end
+        with services.gate.enter():
+            claimed = await services.database.run(services.contexts.claim, identity, spec.name, services.owner)
+            wire = partial(self._wire, spec.wire, claimed)
+            if not await take_over(self, key, wire):
+                log.warning("peer left before its upgrade: provider=%s peer=%s", spec.name, self.request.remote_ip)
+                wire(b"").connection_lost(None)  # the context is used up: its call writes down the end
 
     def _wire(self, kind: type[WebSocketConnection], context: CallContext, early: bytes) -> WebSocketConnection:
         services = self.services

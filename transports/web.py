@@ -14,6 +14,7 @@ import orjson
 from tornado.web import HTTPError, RequestHandler
 
 from actors.call.wire import Wire
+from actors.services.metrics import Metrics
 from config.errors import BadInput, CallboardError
 from config.settings import Settings
 from store.assistants import AssistantRepository
@@ -23,9 +24,11 @@ from store.engine import Database
 from store.errors import InvalidKey, StoreUnavailable
 from store.keys import KeyRepository
 from store.records import ApiKey, CallContext
+from store.shared import InProcessState, SharedState
 from transports.audiosocket import Ticker
 from transports.carriers import CarrierSpec, WebhookRequest
 from transports.connection import SHUTDOWN, Limits, MediaConnection
+from transports.gate import Gate, GateClosed
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +57,18 @@ class AppServices:
     switchboard: Switchboard
     clock: Ticker
     limits: Limits
+    owner: str = ""  # this worker's incarnation: who has claimed a call
+    metrics: Metrics = field(default_factory=Metrics)
+    shared: SharedState = field(default_factory=InProcessState)
     wires: WeakSet[MediaConnection] = field(default_factory=WeakSet)  # every media connection that is open
+    gate: Gate = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "gate", Gate(self.settings.limits.max_calls, self.live_calls))
+
+    def live_calls(self) -> int:
+        """The calls that this worker has taken: their wires are connected."""
+        return sum(wire.carries_call for wire in self.wires)
 
     def cut_wires(self) -> None:
         """End what is left of the media connections: the process shuts down."""
@@ -83,6 +97,7 @@ class Handler(RequestHandler):
     """Base of all handlers. A `BadInput` becomes its status, a JSON body and one log line."""
 
     silent_errors = False
+    provider = ""  # whose call a refusal refuses; one of ours, never just the path's word
 
     def initialize(self, services: AppServices) -> None:
         self.services = services
@@ -147,6 +162,8 @@ class Handler(RequestHandler):
             code, message = _describe(_status(value, 500), value)
             line = "refused request: %s %s from %s: %s: %s"
             log.warning(line, self.request.method, self.request.path, self.request.remote_ip, code, message)
+            if self.provider:
+                self.services.metrics.call_refused(self.provider, code)
         else:
             super().log_exception(typ, value, tb)
 
@@ -159,7 +176,7 @@ class NotFound(Handler):
 
 
 def _status(error: BaseException | None, otherwise: int) -> int:
-    if isinstance(error, BadInput):
+    if isinstance(error, BadInput | GateClosed):
         return error.http_status
     if isinstance(error, HTTPError):
         return error.status_code

@@ -5,23 +5,39 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from store.records import DEFAULT_PROJECT_ID, EventRow
-from transports.carriers import carrier
+from transports.carriers import Answer, CarrierSpec, carrier
+from transports.gate import GateClosed
 from transports.web import Handler, context_id
 
 
 class CallWebhook(Handler):
     """`GET|POST /v1/talk/{provider}/call/{assistantId}`: answers with where the audio shall go.
 
-    Asked twice for the same call of the carrier it gives the same answer.
+    Asked twice for the same call of the carrier it gives the same answer. While there is no place for a call, the
+    carrier gets its own refusal, or a 503 if it has none.
     """
 
     async def get(self, provider: str, assistant_id: str) -> None:
         spec = carrier(provider)
-        self.silent_errors = spec.silent_errors
+        self.provider, self.silent_errors = spec.name, spec.silent_errors
+        try:
+            answer = await self._answer(spec, assistant_id)
+        except GateClosed as error:
+            if spec.refusal is None:
+                raise
+            self.log_exception(type(error), error, None)
+            answer = spec.refusal
+        self.set_header("Content-Type", answer.content_type)
+        self.finish(answer.body)
+
+    post = get
+
+    async def _answer(self, spec: CarrierSpec, assistant_id: str) -> Answer:
         key = await self.authenticate(spec)
         services, run = self.services, self.services.database.run
         assistant = await run(services.assistants.get, assistant_id, key.project_id if key else DEFAULT_PROJECT_ID)
         call = spec.incoming(self.webhook_request(), services.settings)
+        services.gate.check()
         context = await run(
             services.contexts.open_context,
             assistant=assistant,
@@ -30,11 +46,8 @@ class CallWebhook(Handler):
             callee=call.callee,
             provider_call_id=call.provider_call_id,
         )
-        answer = spec.answer(context, services.settings.public_host)
-        self.set_header("Content-Type", answer.content_type)
-        self.finish(answer.body)
-
-    post = get
+        services.metrics.call_set_up(spec.name)
+        return spec.answer(context, services.settings.public_host)
 
 
 class EventWebhook(Handler):

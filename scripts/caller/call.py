@@ -9,6 +9,7 @@ from typing import Any
 
 from actors.media.audio import FRAME_MS
 from scripts.caller.audiosocket_line import AudioSocketLine
+from scripts.caller.browser_line import BrowserLine
 from scripts.caller.dialogue import Action, Dialogue, HangUp, Press, Say, TurnEnded
 from scripts.caller.ear import is_audible
 from scripts.caller.errors import BrokenAnswer, CallRefused, ServerUnreachable
@@ -38,6 +39,7 @@ LAST_WORDS_S = 2.0  # for the server to write down the end of the conversation
 _DIAL: dict[Via, Callable[[CallPlan, Server], Awaitable[Line]]] = {
     "twilio": TwilioLine.dial,
     "audiosocket": AudioSocketLine.dial,
+    "browser": BrowserLine.dial,
 }
 
 

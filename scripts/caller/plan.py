@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-Via = Literal["twilio", "audiosocket"]
+Via = Literal["twilio", "audiosocket", "browser"]
 
 
 @dataclass(frozen=True, slots=True)

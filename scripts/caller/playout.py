@@ -83,6 +83,10 @@ class PacedPlayout:
         self._audio += pcm
         del self._audio[: max(0, len(self._audio) - self.MAX_LEAD_FRAMES * PCM_8K.frame_bytes)]
 
+    def pause(self) -> None:
+        """The server has said that it is silent: what follows comes when it likes."""
+        self._arrived_s = None
+
     def play_frame(self) -> bytes:
         """The next 20 ms (320 bytes of PCM, padded with silence)."""
         frame = bytes(self._audio[: PCM_8K.frame_bytes])

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import orjson
 
 from actors.media.audio import FRAME_MS
-from scripts.caller.errors import BrokenAnswer
+from scripts.caller.errors import BrokenAnswer, CallRefused
 from scripts.caller.playout import RemotePlayout
 
 
@@ -28,11 +28,16 @@ class StreamOrder:
 
 
 def parse_twiml(document: bytes) -> StreamOrder:
-    """The stream that a TwiML answer asks for; `BrokenAnswer` says what Twilio would not take."""
+    """The stream that a TwiML answer asks for.
+
+    Raises `CallRefused` where it rejects the call; `BrokenAnswer` says what Twilio would not take.
+    """
     try:
         root = ElementTree.fromstring(document)
     except ElementTree.ParseError as error:
         raise BrokenAnswer(f"the webhook's answer is not TwiML: {error}") from None
+    if (reject := root.find("./Reject")) is not None:
+        raise CallRefused(f"the call was rejected: {reject.get('reason', 'rejected')}")
     stream = root.find("./Connect/Stream") if root.tag == "Response" else None
     if stream is None:
         raise BrokenAnswer("the webhook's answer holds no <Response><Connect><Stream>")

@@ -30,7 +30,8 @@ def register(commands: Commands) -> None:
     parser.description = f"{parser.description} Exit code 0 only if every turn was answered."
     parser.add_argument("--to", default="http://127.0.0.1:9007", metavar="URL", help="the server (%(default)s)")
     parser.add_argument("--assistant", required=True, metavar="NAME", help="who is called: name or number")
-    parser.add_argument("--via", choices=("twilio", "audiosocket"), default="audiosocket", help="(%(default)s)")
+    carriers = ("twilio", "audiosocket", "browser")
+    parser.add_argument("--via", choices=carriers, default="audiosocket", help="(%(default)s)")
     parser.add_argument(
         "--audiosocket", metavar="HOST:PORT", help="where AudioSocket listens (port 4573 of the server)"
     )

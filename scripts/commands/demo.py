@@ -134,7 +134,11 @@ def _show_what_next(plan: ServerPlan, secret: str) -> None:
     console().rule("What to try next", align="left")
     console().print(
         f"""\
-Serving until Ctrl-C at {plan.url} and {HOST}:{plan.audiosocket_port} (AudioSocket). In a second terminal:
+Serving until Ctrl-C at {plan.url} and {HOST}:{plan.audiosocket_port} (AudioSocket). Talk to it yourself, by browser:
+
+  {plan.url}/#key={secret}
+
+or in a second terminal:
 
   source .venv/bin/activate
   export {KEY_VARIABLE}={secret}

@@ -17,7 +17,7 @@ from scripts.caller.call import place_call
 from scripts.caller.plan import CallerSays
 from tests.calls.conftest import House, until
 
-VIA = pytest.mark.parametrize("via", ["twilio", "audiosocket"])
+VIA = pytest.mark.parametrize("via", ["twilio", "audiosocket", "browser"])
 Spoken = Callable[..., Awaitable[tuple]]
 
 

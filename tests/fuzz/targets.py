@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from transports.audiosocket import AudioSocketError, AudioSocketStream, FormatChanged, NotIdentified
+from transports.rtvi import Audio, BadMessage, RtviError, UnsupportedAudio, receive
 from transports.twilio import (
     BadBase64,
     BadJson,
@@ -23,6 +24,7 @@ MAX_MESSAGE_BYTES = 1000
 WEBSOCKET_ERRORS = (WebSocketError, BadText, MessageTooBig)
 TWILIO_ERRORS = (TwilioError, BadJson, BadBase64, UnexpectedMessage, UnsupportedMedia)
 AUDIOSOCKET_ERRORS = (AudioSocketError, NotIdentified, FormatChanged)
+RTVI_ERRORS = (RtviError, UnsupportedAudio, BadMessage)
 
 PRELUDE = (
     b'{"event":"connected"}',
@@ -61,6 +63,16 @@ def audiosocket(data: bytes) -> None:
         assert type(error) in AUDIOSOCKET_ERRORS
 
 
+def rtvi(data: bytes) -> None:
+    """One binary message of a browser."""
+    try:
+        event = receive(data)
+        if isinstance(event, Audio):
+            assert 8000 <= event.rate <= 48000 and len(event.payload) <= len(data)
+    except RtviError as error:
+        assert type(error) in RTVI_ERRORS and error.close_code in (1003, 1007)
+
+
 # what a run by coverage starts from; without them it would never guess a JSON message
 SEEDS: Mapping[str, tuple[bytes, ...]] = {
     "websocket": (b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58", b"\x88\x82\0\0\0\0\x03\xe8"),
@@ -71,7 +83,11 @@ SEEDS: Mapping[str, tuple[bytes, ...]] = {
         b'\1{"event":"dtmf","streamSid":"MZ1","dtmf":{"digit":"5"}}',
     ),
     "audiosocket": (b"\0\x01\0\x10" + bytes(16) + b"\x03\0\x015", b"\1\x10\0\x02\0\0\0\0\0"),
+    "rtvi": (
+        bytes.fromhex("12141205617564696f1a060100ffff000120807d2801"),
+        b'\x22\x2b\x0a\x29{"label":"rtvi-ai","type":"client-ready"}',
+    ),
 }
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
-    target.__name__: target for target in (websocket, twilio, audiosocket)
+    target.__name__: target for target in (websocket, twilio, audiosocket, rtvi)
 }

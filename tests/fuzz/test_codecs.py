@@ -30,6 +30,16 @@ messages = st.builds(
 frames = st.builds(
     lambda kind, payload: audio_header(kind, len(payload)) + payload, st.integers(0, 255), st.binary(max_size=50)
 )
+fields = st.builds(
+    lambda tag, content: bytes((tag, len(content))) + content,
+    st.sampled_from([0x12, 0x1A, 0x22, 0x0A, 0x20, 0x28, 0x30, 0x0D, 0x09]),
+    st.binary(max_size=20) | st.sampled_from([b"\x80\x7d", b'{"label":"rtvi-ai","type":"dtmf"}', b"[]", b"\x28\x01"]),
+)
+nested = st.builds(
+    lambda tag, inner: bytes((tag, len(b"".join(inner)) % 128)) + b"".join(inner),
+    st.sampled_from([0x12, 0x22]),
+    st.lists(fields, max_size=3),
+)
 flags = st.sampled_from([b"\0", b"\1"])
 
 
@@ -49,3 +59,9 @@ def test_twilio(started: bytes, pieces: list[bytes]) -> None:
 @given(flags, st.lists(st.binary(max_size=30) | frames, max_size=5))
 def test_audiosocket(identified: bytes, pieces: list[bytes]) -> None:
     targets.audiosocket(identified + b"".join(pieces))
+
+
+@settings(max_examples=EXAMPLES)
+@given(st.lists(nested | fields | st.binary(max_size=30), max_size=4))
+def test_rtvi(pieces: list[bytes]) -> None:
+    targets.rtvi(b"".join(pieces))

@@ -21,6 +21,7 @@ from store.engine import Database
 from store.keys import KeyRepository
 from store.migrations import migrate
 from store.records import CallContext
+from store.shared import SharedState
 from tests.transports.peers import CALL_SID, FAST, Peer, Switchboard, Ticks
 from transports.app import make_server
 from transports.connection import Limits
@@ -90,16 +91,27 @@ class Site:
         await self.server.close_all_connections()
         self.client.close()
         await asyncio.to_thread(self.services.database.close)
+        await self.services.shared.close()
 
 
-async def open_site(folder: Path, *, limits: Limits = FAST, max_per_peer: int = 10, **options: Any) -> Site:
+async def open_site(
+    folder: Path,
+    *,
+    limits: Limits = FAST,
+    max_per_peer: int = 10,
+    max_calls: int = 400,
+    owner: str = "",
+    **options: Any,
+) -> Site:
     database = Database(f"sqlite:///{folder / 'callboard.db'}")
     await database.run(migrate, database)
     await database.run(AssistantRepository(database).apply, AssistantConfig(**SCRIPT))
     _, key = await database.run(KeyRepository(database).create, "test")
     switchboard, clock = Switchboard(), Ticks()
-    settings = Settings(public_assistant_host="voice.example.test", **options)
-    services = AppServices(settings, database, switchboard, clock, limits)
+    settings = Settings(public_assistant_host="voice.example.test", limits={"max_calls": max_calls}, **options)
+    services = AppServices(
+        settings, database, switchboard, clock, limits, owner, shared=SharedState.from_settings(settings)
+    )
     server = make_server(services)
     sock, port = bind_unused_port()
     server.add_socket(sock)

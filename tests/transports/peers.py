@@ -102,6 +102,9 @@ class Ears:
     def on_dtmf(self, digit: str) -> None:
         self._hear("dtmf", digit)
 
+    def on_text(self, text: str) -> None:
+        self._hear("text", text)
+
     def on_mark(self, name: str) -> None:
         self._hear("mark", name)
 

@@ -94,5 +94,5 @@ def test_fields_keep_what_was_sent() -> None:
 def test_carriers_are_found_by_their_files() -> None:
     assert {"twilio", "asterisk"} <= set(carriers())
     assert carrier("twilio").wire is not None and carrier("asterisk").silent_errors
-    with pytest.raises(UnknownCarrier, match="asterisk, twilio"):
+    with pytest.raises(UnknownCarrier, match=r"asterisk, .*twilio"):
         carrier("x" * 1000)

@@ -128,6 +128,40 @@ async def test_an_expired_context(site: Site) -> None:
     assert status == 410
 
 
+async def test_a_call_that_was_lost_with_its_worker_is_gone(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    services = site.services
+    twilio, asterisk = await site.context(), await site.context("asterisk")
+    for context in (twilio, asterisk):
+        await services.database.run(services.contexts.claim, context.id, context.provider, "callboard/1/dead")
+    assert await services.database.run(services.conversations.close_lost, "callboard/1/dead") == 2
+    peer = await Peer.connect(site.port)
+    peer.send(site.handshake(f"/v1/talk/twilio/ctx/{twilio.id}"))
+    async with asyncio.timeout(5):
+        head = await peer.reader.readuntil(b"\r\n\r\n")
+        body = await peer.reader.readuntil(b"}}")
+    await peer.close()
+    assert head.startswith(b"HTTP/1.1 410 ") and b'"code":"context_lost"' in body and b"worker_lost" in body
+    peer = await Peer.connect(site.audiosocket.port)
+    peer.send(b"\x01\x00\x10" + asterisk.id.bytes + FRAME)
+    assert await peer.rest() == b"\0\0\0"
+    await peer.close()
+    assert [record.exc_info for record in caplog.records] == [None, None]
+    assert all("context_lost" in record.getMessage() for record in caplog.records)
+    assert all("worker_lost" in record.getMessage() for record in caplog.records)
+
+
+async def test_whoever_claims_a_context_owns_its_call(make_site: MakeSite) -> None:
+    site = await make_site(owner="callboard/0/alive")
+    context = await site.context("asterisk")
+    peer = await Peer.connect(site.audiosocket.port)
+    peer.send(b"\x01\x00\x10" + context.id.bytes + FRAME)
+    _, _, ears = await site.switchboard.call()
+    found = await site.services.database.run(site.services.conversations.show, context.id)
+    assert (found.summary.owner, found.summary.status) == ("callboard/0/alive", "active")
+    await peer.close()
+    await ears.ended.wait()
+
+
 async def test_a_peer_that_leaves_while_its_context_is_claimed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     context = await site.context()
     claim, claiming, left = ContextRepository.claim, threading.Event(), threading.Event()

@@ -164,7 +164,7 @@ def error_of(body: bytes) -> str:
         ("POST", CALL, {"From": "x" * 70_000}, 413, "body_too_large"),
         ("PUT", CALL, FORM, 405, "method_not_allowed"),
         ("DELETE", "/healthz/", None, 405, "method_not_allowed"),
-        ("GET", "/", None, 404, "not_found"),
+        ("GET", "/nowhere", None, 404, "not_found"),
         ("GET", "/v1/conversations/not-a-uuid", None, 400, "bad_context_id"),
         ("GET", "/v1/conversations/40325ec25efd4bd3805f53576e581d13", None, 400, "bad_context_id"),
         ("GET", "/v1/conversations/40325ec2-5efd-4bd3-805f-53576e581d13", None, 404, "unknown_context"),
@@ -295,7 +295,7 @@ async def test_a_conversation_of_another_project_is_not_there(site: Site) -> Non
 async def test_health(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     assert json.loads((await site.fetch("/healthz/")).body) == {"status": "ok"}
     ready = await site.fetch("/readiness/")
-    assert ready.code == 200 and json.loads(ready.body) == {"status": "ok", "parts": {"database": "ok"}}
+    assert ready.code == 200 and json.loads(ready.body) == {"status": "ok", "parts": {"node": "ok", "database": "ok"}}
 
     def hangs() -> None:
         hung.wait(5)

@@ -102,6 +102,7 @@ class CarrierSpec:
     answer: Callable[[CallContext, str], Answer]  # for the context and our public host
     authentic: Callable[[WebhookRequest, Settings], bool]  # False: there is nothing to check it with; or it raises
     event: Callable[[WebhookRequest], dict[str, Any]]  # what is kept of a status callback: no numbers, no digits
+    refusal: Answer | None = None  # for a call that we have no place for; None: 503
     silent_errors: bool = False  # an error has no body: the carrier would take it for an answer
 
 

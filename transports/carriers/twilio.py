@@ -32,6 +32,8 @@ from transports.twilio import TwilioWire
 
 _STANDARD_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _CALL_SID = re.compile(r"[A-Za-z0-9_-]{0,64}")
+# Rejected so the call is not answered and costs nothing: https://www.twilio.com/docs/voice/twiml/reject
+_BUSY = Answer("text/xml", b'<?xml version="1.0" encoding="UTF-8"?><Response><Reject reason="busy"/></Response>')
 _EVENT_FIELDS = (
     *("StreamEvent", "StreamError", "StreamSid", "CallStatus", "CallDuration", "SequenceNumber"),
     *("SipResponseCode", "Timestamp"),
@@ -133,4 +135,5 @@ CARRIER = CarrierSpec(
     answer=answer,
     authentic=authentic,
     event=event,
+    refusal=_BUSY,
 )

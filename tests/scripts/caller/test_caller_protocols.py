@@ -9,8 +9,9 @@ from uuid import UUID
 import pytest
 
 from scripts.caller.audiosocket import AudioArrived, AudioSocketCall, HungUp, frame, parse_uuid
-from scripts.caller.errors import BrokenAnswer
+from scripts.caller.errors import BrokenAnswer, CallRefused
 from scripts.caller.twilio import TwilioCall, parse_twiml
+from transports.carriers import carrier
 
 CONTEXT = UUID("40325ec2-5efd-4bd3-805f-53576e581d13")
 TWIML = b"""<?xml version="1.0" encoding="UTF-8"?>
@@ -37,6 +38,13 @@ def test_twiml_orders_a_stream() -> None:
 def test_twiml_that_twilio_would_not_take(document: bytes) -> None:
     with pytest.raises(BrokenAnswer):
         parse_twiml(document)
+
+
+def test_a_server_that_is_busy_rejects_the_call() -> None:
+    refusal = carrier("twilio").refusal
+    assert refusal is not None
+    with pytest.raises(CallRefused, match="rejected: busy"):
+        parse_twiml(refusal.body)
 
 
 def test_twilio_messages_are_numbered_and_timed_as_strings() -> None:

@@ -1,0 +1,154 @@
+"""`callboard calls`: which calls there were, and what was said, measured and gone wrong in one of them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from config.errors import ConfigError
+from scripts.command import OK, add_command, add_json_flag
+from scripts.output import console, print_json, print_table
+from scripts.storage import load_environment, open_database
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from scripts.command import Commands
+    from store.records import CallHistory, CallSummary, EventRow, Transcript
+
+_EXAMPLES = """
+callboard calls
+callboard calls --status active --limit 50
+callboard calls --assistant reception --caller +15550100 --json
+callboard calls show 40325ec2
+callboard calls show 17 --json
+"""
+STATUSES = ("pending", "expired", "active", "ended")
+# What a turn's time is made of, in the order in which it passes; `turn_latency_ms` is what the caller waits.
+STAGES = {
+    "end_of_turn_ms": "end of turn",
+    "llm_first_token_ms": "first token",
+    "llm_first_clause_ms": "first clause",
+    "tts_first_audio_ms": "first audio",
+    "turn_latency_ms": "latency",
+}
+
+
+def register(commands: Commands) -> None:
+    calls = add_command(
+        commands, "calls", "list the calls, the newest first; `show` tells one of them", _EXAMPLES, list_
+    )
+    calls.add_argument("--limit", type=int, default=20, metavar="N", help="so many, at most 1000 (%(default)s)")
+    calls.add_argument(
+        "--status", choices=STATUSES, help="only these; pending: no media yet, expired: media never came"
+    )
+    calls.add_argument("--assistant", metavar="NAME", help="only of this assistant: name or number")
+    calls.add_argument("--caller", metavar="NUMBER", help="only of this caller")
+    add_json_flag(calls)
+    below = calls.add_subparsers(dest="calls_command", metavar="COMMAND")
+    show = add_command(below, "show", "tell one call: its words, its latency, its failures, its end", _EXAMPLES, show_)
+    show.add_argument("call", metavar="ID", help="the call's number or context id, of which the beginning will do")
+    # no default of its own, so that `calls --json show ID` means it too
+    show.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON instead of tables")
+
+
+def list_(args: argparse.Namespace) -> int:
+    from store.conversations import ConversationRepository
+    from store.history import MAX_CALLS
+
+    if not 1 <= args.limit <= MAX_CALLS:
+        raise ConfigError(f"--limit {args.limit}: legal: 1 to {MAX_CALLS}")
+
+    with open_database(load_environment()) as database:
+        found = ConversationRepository(database).list(args.limit, args.status, args.assistant, args.caller)
+    if args.json:
+        print_json(found)
+    else:
+        columns = ("call", "started, UTC", "lasted", "carrier", "assistant", "caller", "turns", "p50", "ended")
+        print_table(columns, map(_line, found), empty="no such call")
+    return OK
+
+
+def show_(args: argparse.Namespace) -> int:
+    from store.conversations import ConversationRepository
+
+    with open_database(load_environment()) as database:
+        found = ConversationRepository(database).show(args.call)
+    if args.json:
+        print_json(found)
+    else:
+        _tell(found)
+    return OK
+
+
+def _line(call: CallSummary) -> tuple[str, ...]:
+    return (
+        *(str(call.conversation_id), call.started_at.strftime("%m-%d %H:%M:%S"), _seconds(call.duration_s)),
+        *(call.provider, call.assistant, call.caller or "anonymous", str(call.turns), _ms(call.latency_p50_ms)),
+        _ending(call).removeprefix("success: "),
+    )
+
+
+def _tell(found: CallHistory) -> None:
+    call, transcript = found.summary, found.transcript
+    console().print(f"Call {call.conversation_id}, context {call.context_id}", style="bold", markup=False)
+    for name, value in _facts(call, transcript):
+        console().print(f"  {name:<10} {value}", markup=False)
+    start = transcript.messages[0].at if transcript.messages else call.started_at
+    console().print()
+    words = ((_offset(start, said.at), said.role, _words(said.text, said.interrupted)) for said in transcript.messages)
+    print_table(("at", "who", "heard"), words, empty="Nothing was said.")
+    print_table(("turn", *STAGES.values()), _latency(transcript), empty="No turn was measured.")
+    events = ((_offset(start, event.at), event.name, _data(event)) for event in transcript.events)
+    print_table(("at", "event", "what"), events, empty="Nothing else happened.")
+
+
+def _facts(call: CallSummary, transcript: Transcript) -> Iterator[tuple[str, str]]:
+    yield "assistant", f"{call.assistant}, version {transcript.context.assistant_version}"
+    yield "carrier", f"{call.provider}, {call.direction}"
+    yield "caller", f"{call.caller or 'anonymous'} to {call.callee or 'unknown'}"
+    yield "started", f"{call.started_at:%Y-%m-%d %H:%M:%S} UTC"
+    if call.duration_s is not None:
+        yield "lasted", _seconds(call.duration_s)
+    yield "ended", _ending(call) + (f": {call.detail}" if call.detail else "")
+    if call.owner:
+        yield "worker", call.owner
+
+
+def _latency(transcript: Transcript) -> Iterable[tuple[str, ...]]:
+    """A row per turn; a stage that was measured twice (an answer asked again) counts as it was last."""
+    turns: dict[int, dict[str, float]] = {}
+    for metric in transcript.metrics:
+        if metric.name in STAGES:
+            turns.setdefault(metric.turn, {})[metric.name] = metric.value
+    return ((str(turn), *(_ms(found.get(stage)) for stage in STAGES)) for turn, found in sorted(turns.items()))
+
+
+def _ending(call: CallSummary) -> str:
+    return f"{call.result}: {call.reason}" if call.result else call.status
+
+
+def _words(text: str, interrupted: bool) -> str:
+    return _plain(text) + " ... (interrupted)" * interrupted
+
+
+def _data(event: EventRow) -> str:
+    return _plain(", ".join(f"{name}={value}" for name, value in event.data.items()))
+
+
+def _plain(text: str) -> str:
+    """What others have said must not steer the terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _offset(start: datetime, at: datetime) -> str:
+    return f"{(at - start).total_seconds():+.1f} s"
+
+
+def _seconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds:.1f} s"
+
+
+def _ms(ms: float | None) -> str:
+    return "" if ms is None else f"{ms:.0f} ms"

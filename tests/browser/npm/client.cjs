@@ -1,0 +1,94 @@
+// Holds one call with the published RTVI client, unchanged but for its sound card: what it hears of the server is
+// printed, a JSON line each. node client.cjs ENDPOINT KEY PCM_FILE (16-bit mono, 16 kHz: what its caller says)
+
+const fs = require("node:fs");
+// All that the client needs of a browser.
+globalThis.window = globalThis;
+globalThis.WebSocket = class extends require("ws") {
+  constructor(url, protocols) {
+    super(url, protocols);
+    this.binaryType = "blob";
+  }
+};
+
+const { PipecatClient, RTVIEvent } = require("@pipecat-ai/client-js");
+const { WebSocketTransport } = require("@pipecat-ai/websocket-transport");
+
+const [endpoint, key, file] = process.argv.slice(2);
+const BLOCK = 512 * 2; // bytes, as the client's own recorder makes them
+const say = (event, data = null) => console.log(JSON.stringify({ event, data }));
+
+/** A microphone that is silent until told to speak, and a loudspeaker that counts. */
+class SoundCard {
+  samples = 0;
+  pcm = Buffer.alloc(0);
+  setUserAudioCallback(callback) { this.callback = callback; }
+  setClientOptions() {}
+  async initialize() {}
+  async connect() {
+    this.timer = setInterval(() => {
+      const block = Buffer.alloc(BLOCK);
+      this.pcm.copy(block);
+      this.pcm = this.pcm.subarray(BLOCK);
+      this.callback(block.buffer.slice(block.byteOffset, block.byteOffset + BLOCK));
+    }, 32);
+  }
+  async disconnect() { clearInterval(this.timer); }
+  speak(pcm) { this.pcm = pcm; }
+  bufferBotAudio(audio) { this.samples += audio.length; }
+  async userStartedSpeaking() {}
+  async getAllMics() { return []; }
+  async getAllCams() { return []; }
+  async getAllSpeakers() { return []; }
+  updateMic() {}
+  updateCam() {}
+  updateSpeaker() {}
+  get selectedMic() { return {}; }
+  get selectedCam() { return {}; }
+  get selectedSpeaker() { return {}; }
+  enableMic() {}
+  enableCam() {}
+  get isMicEnabled() { return true; }
+  get isCamEnabled() { return false; }
+  tracks() { return { local: {} }; }
+}
+
+async function main() {
+  const card = new SoundCard();
+  const client = new PipecatClient({ transport: new WebSocketTransport({ mediaManager: card }), enableMic: true, enableCam: false });
+  const next = (event) => new Promise((resolve) => client.once(event, resolve));
+  for (const name of ["UserStartedSpeaking", "UserStoppedSpeaking", "BotStartedSpeaking", "BotStoppedSpeaking"]) {
+    client.on(RTVIEvent[name], () => say(name));
+  }
+  for (const name of ["UserTranscript", "BotTranscript", "BotTtsText", "Metrics", "Error"]) {
+    client.on(RTVIEvent[name], (data) => say(name, data));
+  }
+  const greeted = next(RTVIEvent.BotStoppedSpeaking);
+  const headers = new Headers({ "x-api-key": key });
+  say("ready", await client.startBotAndConnect({ endpoint, headers }));
+  await greeted;
+
+  let answered = next(RTVIEvent.BotStoppedSpeaking);
+  card.speak(fs.readFileSync(file));
+  await answered;
+  say("heard", { samples: card.samples });
+
+  answered = next(RTVIEvent.BotTranscript);
+  await client.sendText("tell me a joke");
+  await answered;
+  say("refused", await client.sendClientRequest("sing", {}).catch((error) => error.data ?? error.message));
+
+  answered = next(RTVIEvent.BotTranscript);
+  await client.sendDTMF("42#");
+  await answered;
+
+  await client.disconnectBot();
+  await client.disconnect();
+  say("done");
+  process.exit(0);
+}
+
+main().catch((error) => {
+  say("failed", String(error?.stack ?? error));
+  process.exit(1);
+});

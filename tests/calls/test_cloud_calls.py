@@ -1,0 +1,111 @@
+"""Calls over Deepgram, OpenAI and Cartesia, as their fakes know them: whole, and with each of them failing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import pytest
+
+from config.assistant import AssistantConfig
+from scripts.caller.call import place_call
+from tests.calls.conftest import House, until
+from tests.calls.test_calls import Spoken
+from tests.fakes.cartesia import FakeCartesia
+from tests.fakes.deepgram import FakeDeepgram
+from tests.fakes.openai import FakeOpenAi
+from tests.fakes.remote import FakeProvider
+
+GREETING = "Hello, how may I help you?"
+ANSWER = "We are open from nine to five. On Sundays we are closed."
+
+
+@dataclass
+class Cloud:
+    """The three providers of an assistant."""
+
+    stt: FakeDeepgram
+    llm: FakeOpenAi
+    tts: FakeCartesia
+
+    @property
+    def all(self) -> tuple[FakeProvider, ...]:
+        return self.stt, self.llm, self.tts
+
+    def assistant(self) -> AssistantConfig:
+        return AssistantConfig.model_validate({
+            "name": "cloud",
+            "greeting": GREETING,
+            "stt": {"provider": "deepgram", "base_url": self.stt.url},
+            "llm": {"provider": "openai", "base_url": self.llm.url},
+            "tts": {"provider": "cartesia", "base_url": self.tts.url},
+        })  # fmt: skip
+
+
+@pytest.fixture
+async def cloud(monkeypatch) -> AsyncIterator[Cloud]:
+    for name, kind in (("DEEPGRAM", FakeDeepgram), ("OPENAI", FakeOpenAi), ("CARTESIA", FakeCartesia)):
+        monkeypatch.setenv(f"{name}_API_KEY", kind.key)
+    async with AsyncExitStack() as stack:
+        fakes = FakeDeepgram(), FakeOpenAi(pause_s=0.01), FakeCartesia(pause_s=0.02)
+        cloud = Cloud(*[await stack.enter_async_context(fake) for fake in fakes])
+        cloud.llm.reply = lambda messages: ANSWER
+        yield cloud
+        for fake in cloud.all:
+            assert not fake.violations
+
+
+async def held(house: House, cloud: Cloud, spoken: Spoken, *texts: str, **plan: object):
+    await house.hire(cloud.assistant())
+    sentences = await spoken(*(texts or ("hello, when are you open",)))
+    report = await place_call(house.plan("cloud", "twilio", sentences, **plan))
+    await until(lambda: not any(fake.open for fake in cloud.all))
+    assert report.answered
+    return report
+
+
+async def test_a_conversation(house: House, cloud: Cloud, spoken: Spoken):
+    report = await held(house, cloud, spoken, "hello, when are you open", "and on the weekend")
+    said = [line["text"] for line in report.conversation["messages"] if line["role"] == "assistant"]
+    assert said == [GREETING, ANSWER, ANSWER]
+    assert len(cloud.stt.requests) == len(cloud.tts.requests) == 1
+    assert len(cloud.llm.connections) == 1
+    assert cloud.stt.lead_ms < 1000
+    assert house.company() == []
+
+
+async def test_a_recognizer_that_is_cut_off_in_mid_sentence(house: House, cloud: Cloud, spoken: Spoken):
+    """The greeting takes 1.2 s; the caller speaks after it."""
+    cloud.stt.script(after=2500, drop=True)
+    report = await held(house, cloud, spoken)
+    assert len(cloud.stt.requests) == 2
+    assert [line["text"] for line in report.conversation["messages"]].count(ANSWER) == 1
+
+
+async def test_a_model_that_is_cut_off_in_mid_answer(house: House, cloud: Cloud, spoken: Spoken):
+    cloud.llm.script(after=9, drop=True)
+    report = await held(house, cloud, spoken)
+    assert cloud.llm.bodies[1]["messages"][-2] == {"role": "assistant", "content": "We are open from nine to five."}
+    assert [line["text"] for line in report.conversation["messages"]].count(ANSWER) == 1
+
+
+async def test_a_model_that_is_busy(house: House, cloud: Cloud, spoken: Spoken):
+    cloud.llm.script(status=503)
+    await held(house, cloud, spoken)
+    assert len(cloud.llm.requests) == 2
+
+
+async def test_a_voice_that_is_cut_off_in_mid_sentence(house: House, cloud: Cloud, spoken: Spoken):
+    cloud.tts.script(after=18, drop=True)  # the greeting has 12 chunks
+    report = await held(house, cloud, spoken)
+    assert len(cloud.tts.requests) == 2
+    assert [line["text"] for line in report.conversation["messages"]].count(ANSWER) == 1
+
+
+async def test_a_caller_who_interrupts(house: House, cloud: Cloud, spoken: Spoken):
+    cloud.tts.pause_s = 0.08  # hardly faster than it is heard: there is something left to cancel
+    cloud.llm.reply = lambda messages: "This is a rather long answer, which nobody wants to hear. " * 6
+    report = await held(house, cloud, spoken, "hello, when are you open", "stop it", turns=3, barge_in=True)
+    assert report.barge_in_ms is not None and report.barge_in_ms < 600
+    assert cloud.tts.cancelled

@@ -1,0 +1,150 @@
+"""`callboard calls`: the history of calls, as a table and as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from config.settings import load_settings
+from scripts.callboard import main
+from store.assistants import AssistantRepository
+from store.contexts import ContextRepository
+from store.conversations import ConversationRepository
+from store.engine import Database, utc_now
+from store.records import CallContext, ConversationEnd, EventRow, LedgerRow, MessageRow, MetricRow
+from tests.store.factories import assistant_config
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(
+    database_environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Run]:
+    """Run one command line against the test's database: exit code, standard output, standard error."""
+    for name in [name for name in os.environ if "__" in name or name.startswith("CALLBOARD")]:
+        monkeypatch.delenv(name)
+    for name, value in {**database_environ, "COLUMNS": "200"}.items():
+        monkeypatch.setenv(name, value)
+
+    def run(*argv: str) -> tuple[int, str, str]:
+        code = main(["calls", *argv])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture
+def database(database_environ: dict[str, str]) -> Iterator[Database]:
+    opened = Database.from_settings(load_settings(database_environ))
+    yield opened
+    opened.close()
+
+
+def place(database: Database, caller: str = "+15550100") -> CallContext:
+    """A call whose media connection has come."""
+    assistant = AssistantRepository(database).apply(assistant_config())
+    contexts = ContextRepository(database)
+    context = contexts.open_context(assistant, "twilio", caller)
+    return contexts.claim(context.id, "twilio", "callboard/0/one")
+
+
+def hold(database: Database, context: CallContext) -> None:
+    """Two turns, one interrupted, one failing voice, and an end."""
+    number, at = context.conversation_id, utc_now()
+    rows: list[LedgerRow] = [
+        EventRow(number, "answered", at, {"provider": "twilio"}),
+        MessageRow(number, 0, "assistant", "Hello.", at),
+        MessageRow(number, 1, "user", "when are you open", at + timedelta(seconds=3)),
+        MetricRow(number, 1, "end_of_turn_ms", 410.2, at),
+        MetricRow(number, 1, "llm_first_token_ms", 9999.0, at),
+        MetricRow(number, 1, "llm_first_token_ms", 201.0, at),
+        MetricRow(number, 1, "turn_latency_ms", 812.6, at),
+        MessageRow(number, 1, "assistant", "From\x1b[31m nine", at + timedelta(seconds=5), True),
+        EventRow(number, "member_failed", at, {"role": "speaker", "code": "provider_stalled", "then": "Restart"}),
+        MetricRow(number, 2, "turn_latency_ms", 400.0, at),
+        ConversationEnd(number, "success", "caller_hung_up", "", at + timedelta(seconds=9)),
+    ]
+    ConversationRepository(database).write(rows)
+
+
+def test_without_calls_it_says_so(run: Run) -> None:
+    assert run() == (0, "no such call\n", "")
+    assert run("--json") == (0, "[]\n", "")
+
+
+def test_calls_are_listed_newest_first(run: Run, database: Database) -> None:
+    ended, active = place(database), place(database, "")
+    hold(database, ended)
+    code, out, _ = run()
+    lines = [line.split() for line in out.splitlines()[3:] if line.strip()]
+    assert code == 0 and [line[0] for line in lines] == [str(active.conversation_id), str(ended.conversation_id)]
+    assert "active" in lines[0] and "anonymous" in lines[0]
+    assert lines[1][-3:] == ["606", "ms", "caller_hung_up"]
+    (found,) = json.loads(run("--json", "--status", "ended")[1])
+    assert found["context_id"] == str(ended.id) and found["latency_p50_ms"] == pytest.approx(606.3)
+    assert len(json.loads(run("--json", "--limit", "1")[1])) == 1
+    assert [call["caller"] for call in json.loads(run("--json", "--caller", "+15550100")[1])] == ["+15550100"]
+    assert json.loads(run("--json", "--assistant", "nobody")[1]) == []
+
+
+def test_a_call_is_told(run: Run, database: Database) -> None:
+    context = place(database)
+    hold(database, context)
+    code, out, _ = run("show", str(context.conversation_id))
+    assert code == 0 and f"Call {context.conversation_id}, context {context.id}" in out
+    assert "when are you open" in out and "From [31m nine ... (interrupted)" in out and "\x1b" not in out
+    latency = out[out.index("end of turn") :].splitlines()
+    assert latency[2].split() == ["1", "410", "ms", "201", "ms", "813", "ms"]
+    assert latency[3].split() == ["2", "400", "ms"]
+    assert "member_failed" in out and "code=provider_stalled" in out
+    assert "success: caller_hung_up" in out and "callboard/0/one" in out and "reception, version 1" in out
+
+
+@pytest.mark.parametrize("characters", [6, 8, 9, 13, 14, 36])
+def test_the_beginning_of_its_context_id_names_a_call(run: Run, database: Database, characters: int) -> None:
+    context = [place(database) for _ in range(3)][1]
+    code, out, _ = run("show", str(context.id)[:characters], "--json")
+    found = json.loads(out)
+    assert code == 0 and found["summary"]["context_id"] == str(context.id)
+    assert json.loads(run("--json", "show", str(context.id).upper())[1]) == found | {
+        "summary": found["summary"] | {"duration_s": pytest.approx(found["summary"]["duration_s"], abs=5)}
+    }
+
+
+def test_a_beginning_that_fits_several_calls_is_refused(
+    run: Run, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [UUID(f"abc12345-0000-4000-8000-00000000000{n}") for n in range(2)]
+    monkeypatch.setattr("store.contexts.uuid4", ids.copy().pop)
+    for _ in ids:
+        place(database)
+    code, out, err = run("show", "abc12345")
+    assert (code, out) == (1, "") and err.startswith("callboard: ambiguous_call: ") and err.count("\n") == 1
+    assert run("show", str(ids[0]))[0] == 0
+
+
+@pytest.mark.parametrize(
+    "which", ["999", "40325ec2-5efd-4bd3-805f-53576e581d13", "x", "", "-", "4032%", "abcdef", "1" * 60]
+)
+def test_a_call_that_is_not_there(run: Run, which: str) -> None:
+    code, out, err = run("show", "--", which)
+    assert (code, out) == (1, "") and err.startswith("callboard: unknown_call: ") and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("argv", [["--limit", "0"], ["--limit", "1001"], ["--limit", "x"], ["--status", "lost"]])
+def test_wrong_options(run: Run, argv: list[str]) -> None:
+    code, out, err = run(*argv)
+    assert (code, out) == (2, "") and argv[0] in err
+
+
+@pytest.mark.parametrize("command", [[], ["show"]])
+def test_its_help_has_examples(run: Run, command: list[str]) -> None:
+    code, out, _ = run(*command, "--help")
+    assert code == 0 and "callboard calls show" in out and "130 interrupted" in out

@@ -1,0 +1,78 @@
+"""Does this worker take another call? Webhooks and media listeners ask before they take one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from config.errors import CallboardError
+
+
+class GateClosed(CallboardError):
+    """We take no call now, and it is not the caller's fault."""
+
+    code = "gate_closed"
+    http_status = 503
+
+
+class Draining(GateClosed):
+    """The node is about to stop: running calls go on, new ones are refused."""
+
+    code = "draining"
+
+
+class Full(GateClosed):
+    """The worker has as many calls as LIMITS__MAX_CALLS allows."""
+
+    code = "full"
+
+
+class Gate:
+    """Open until `drain`, and while fewer than `max_calls` are live.
+
+    `live_calls` counts the calls that this worker has taken; those that are just being taken (`enter`) count too, so
+    that callers who come at the same moment do not all get the last place.
+    """
+
+    def __init__(self, max_calls: int, live_calls: Callable[[], int]) -> None:
+        self.max_calls, self.live_calls = max_calls, live_calls
+        self.draining = False
+        self._entering = 0
+
+    @property
+    def calls(self) -> int:
+        """The calls that are live or just being taken."""
+        return self.live_calls() + self._entering
+
+    @property
+    def open(self) -> bool:
+        return not self.reason
+
+    @property
+    def reason(self) -> str:
+        """Why it is closed: draining or full; "" while it is open."""
+        if self.draining:
+            return Draining.code
+        return Full.code if self.calls >= self.max_calls else ""
+
+    def drain(self) -> None:
+        """Take no call any more."""
+        self.draining = True
+
+    def check(self) -> None:
+        """Raises `Draining` or `Full`."""
+        reason = self.reason
+        if reason == Draining.code:
+            raise Draining("the node is draining: no new calls")
+        if reason:
+            raise Full(f"LIMITS__MAX_CALLS = {self.max_calls}: so many calls are live")
+
+    @contextmanager
+    def enter(self) -> Iterator[None]:
+        """`check`, then hold a place until the block ends: by then `live_calls` counts the call, or it was refused."""
+        self.check()
+        self._entering += 1
+        try:
+            yield
+        finally:
+            self._entering -= 1
