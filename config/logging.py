@@ -61,3 +61,4 @@ def configure(level: str, format: Literal["text", "json"] = "text", stream: Text
     handler.setFormatter(JsonFormatter() if format == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("tornado.access").setLevel(logging.ERROR)  # its lines hold whole URLs
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # a start is no news

@@ -1,0 +1,96 @@
+"""What providers behind a network have in common: where they are, their key, and what their refusals mean."""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+from functools import cache
+from typing import Annotated, Any, ClassVar
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, field_validator
+
+from actors.errors import ProviderError, Remedy
+from actors.providers.spec import Options
+
+CONNECT_S = 5.0  # for TCP, TLS and the handshake; a call's own `connect_ms` is usually shorter
+_DETAIL_CHARS = 200
+_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_WEBSOCKET_SCHEMES = {"http": "ws", "https": "wss"}
+
+
+def _checked_url(url: str) -> str:
+    """No value in the message: whoever writes a password into a URL must not read it in a log."""
+    try:
+        parts = urlsplit(url)
+        legal = parts.scheme in ("http", "https", "ws", "wss") and parts.hostname and parts.port != 0
+    except ValueError:
+        legal = None
+    if not legal or parts.username or parts.password or parts.query or parts.fragment or re.search(r"[\s\\]", url):
+        raise ValueError("must be SCHEME://HOST[:PORT][/PATH] with the scheme http, https, ws or wss, and nothing else")
+    return url.rstrip("/")
+
+
+BaseUrl = Annotated[str, AfterValidator(_checked_url)]
+
+
+class RemoteOptions(Options):
+    """Base of the options of a provider that is reached over the network.
+
+    An assistant's file names the variable that holds the key, never the key: the file is stored, shown and versioned.
+    """
+
+    provider: ClassVar[str]
+    key_variable: ClassVar[str]
+
+    api_key: str = Field("", description="${NAME} of an environment variable; empty: the provider's usual one")
+    base_url: BaseUrl
+
+    @field_validator("api_key", mode="before")
+    @classmethod
+    def _only_a_reference(cls, value: Any) -> Any:
+        if value in ("", None):
+            return ""
+        if not isinstance(value, str) or not _REFERENCE.fullmatch(value):
+            raise ValueError("must be ${NAME}, the environment variable that holds the key; the key itself is refused")
+        return value
+
+    def key(self) -> str:
+        """The secret; empty where a server of one's own may do without. Raises `ProviderError`."""
+        named = _REFERENCE.fullmatch(self.api_key)
+        variable = named[1] if named else self.key_variable
+        key = os.environ.get(variable, "").strip()
+        is_vendors = self.base_url == type(self).model_fields["base_url"].default
+        if not key and (named or is_vendors):
+            raise ProviderError(self.provider, f"no key: the environment variable {variable} is not set", Remedy.CONFIG)
+        if not (key.isascii() and key.isprintable()):
+            raise ProviderError(self.provider, f"{variable} holds characters that no key has", Remedy.CONFIG)
+        return key
+
+    @property
+    def websocket_url(self) -> str:
+        scheme, rest = self.base_url.split(":", 1)
+        return f"{_WEBSOCKET_SCHEMES.get(scheme, scheme)}:{rest}"
+
+
+def remedy_of_status(status: int) -> Remedy:
+    """What an HTTP status means for a provider, in an answer or instead of a WebSocket."""
+    if status == 402:
+        return Remedy.QUOTA
+    if status in (408, 429, 529):
+        return Remedy.THROTTLED
+    return Remedy.RETRY if status in (409, 425) or status >= 500 else Remedy.CONFIG
+
+
+def refused(provider: str, status: int, detail: str, remedy: Remedy | None = None) -> ProviderError:
+    """The error for this status. Why a key was refused is not repeated: such answers quote the key."""
+    shown = "the key was refused" if status in (401, 403) else " ".join(detail.split())[:_DETAIL_CHARS]
+    text = f"answered {status}" + (f": {shown}" if shown else "")
+    return ProviderError(provider, text, remedy or remedy_of_status(status))
+
+
+@cache
+def tls_context() -> ssl.SSLContext:
+    """One for the process: reading the machine's certificates costs 20 ms."""
+    return ssl.create_default_context()

@@ -1,0 +1,258 @@
+"""What every session promises (`actors.providers.spec`), whoever provides it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from actors.media.audio import MULAW_8K, PCM_8K
+from actors.media.resample import Converter
+from actors.providers.registry import Registry
+from actors.providers.spec import (
+    Answered,
+    ChatMessage,
+    EndOfTurn,
+    Final,
+    Interim,
+    LlmSession,
+    Question,
+    SegmentAudio,
+    SegmentDone,
+    SttSession,
+    Token,
+    TtsSession,
+)
+from config.assistant import ProviderChoice
+from tests.fakes import tones
+from tests.fakes.cartesia import FakeCartesia
+from tests.fakes.deepgram import FakeDeepgram
+from tests.fakes.emitted import Emitted
+from tests.fakes.openai import FakeOpenAi
+from tests.fakes.remote import FakeProvider
+
+INTENTS = [{"name": "hours", "say": ["are you open today"], "reply": "We are open from nine to five."}]
+SERVERS: dict[str, Callable[[], FakeProvider]] = {
+    "deepgram": FakeDeepgram,
+    "openai": lambda: FakeOpenAi(pause_s=0.005),
+    "cartesia": lambda: FakeCartesia(pause_s=0.005),
+}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "deepgram": {"endpointing_ms": 5000},
+    "script": {"intents": INTENTS, "sorry": ["Pardon?"], "tokens_per_s": 500},
+}
+ANSWERS = {"script": "We are open from nine to five.", "fake": "you said are you open today"}
+
+
+@asynccontextmanager
+async def provided(name: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Registry, ProviderChoice]]:
+    registry = Registry(["tests.fakes.providers"])
+    if name not in SERVERS:
+        yield registry, ProviderChoice(provider=name, **OPTIONS.get(name, {}))
+        return
+    async with SERVERS[name]() as server:
+        monkeypatch.setenv(f"{name.upper()}_API_KEY", server.key)
+        yield registry, ProviderChoice(provider=name, base_url=server.url, **OPTIONS.get(name, {}))
+        await server.until(lambda: not server.open)  # whoever was closed has gone
+        assert not server.violations
+
+
+# --- stt -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["fake", "deepgram"])
+async def stt(request, monkeypatch) -> AsyncIterator[tuple[SttSession, Emitted]]:
+    async with provided(request.param, monkeypatch) as (registry, choice):
+        emitted = Emitted()
+        session = registry.open_stt(choice, emitted, PCM_8K, "en-US", ())
+        yield session, emitted
+        session.close()
+
+
+def feed(session: SttSession, text: str) -> float:
+    audio = tones.spell(text) + PCM_8K.silence(100)
+    for start in range(0, len(audio), 960):
+        session.hear(audio[start : start + 960])
+    return PCM_8K.duration_ms(len(audio))
+
+
+async def test_finalize_is_answered_by_one_end_of_turn_after_the_finals(stt):
+    session, emitted = stt
+    await session.open()
+    fed_ms = 0.0
+    for turn, text in enumerate(("hello there", "one two three four five"), 1):
+        fed_ms += feed(session, text)
+        session.finalize()
+        await emitted.until(EndOfTurn, turn)
+        assert emitted.heard[-2:] == [text, "|"]
+        assert fed_ms - 200 <= emitted.of(Final)[-1].end_ms <= fed_ms
+    assert len(emitted.of(EndOfTurn)) == 2
+    assert emitted.of(Interim)
+
+
+async def test_finalize_of_silence_is_answered_too(stt):
+    session, emitted = stt
+    await session.open()
+    feed(session, "")
+    session.finalize()
+    await emitted.until(EndOfTurn)
+    assert emitted.heard == ["|"]
+
+
+async def test_audio_given_before_it_is_open_is_heard(stt):
+    session, emitted = stt
+    feed(session, "good morning")
+    session.finalize()
+    await session.open()
+    await emitted.until(EndOfTurn)
+    assert emitted.heard == ["good morning", "|"]
+
+
+async def test_a_closed_recognizer_says_nothing(stt):
+    session, emitted = stt
+    await session.open()
+    feed(session, "hello there")
+    session.close()
+    count = len(emitted.events)
+    session.close()
+    await asyncio.sleep(0.02)
+    assert len(emitted.events) == count
+
+
+async def test_a_recognizer_may_be_closed_before_it_is_opened(stt):
+    session, emitted = stt
+    session.close()
+    assert not emitted.events
+
+
+# --- llm -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["fake", "script", "openai"])
+async def llm(request, monkeypatch) -> AsyncIterator[tuple[LlmSession, Emitted, str]]:
+    monkeypatch.setitem(OPTIONS, "fake", {"tokens_per_s": 500})
+    async with provided(request.param, monkeypatch) as (registry, choice):
+        emitted = Emitted()
+        session = registry.open_llm(choice, emitted)
+        yield session, emitted, ANSWERS.get(request.param, ANSWERS["fake"])
+        session.close()
+
+
+def question(turn: int, said: str = "") -> Question:
+    return Question(turn, (ChatMessage("user", "are you open today"),), said)
+
+
+async def test_an_answer_is_tokens_of_its_turn_and_one_end(llm):
+    session, emitted, answer = llm
+    await session.open()
+    for turn in (4, 9):
+        session.ask(question(turn))
+        await emitted.until(Answered, 1 if turn == 4 else 2)
+        tokens = [event for event in emitted.of(Token) if event.turn == turn]
+        assert "".join(token.text for token in tokens).strip() == answer
+        assert emitted.events[-1] == Answered(turn)
+
+
+async def test_only_the_rest_of_an_answer_is_emitted(llm):
+    session, emitted, answer = llm
+    first, _, rest = answer.partition(" ")
+    session.ask(question(1, said=first))
+    await emitted.until(Answered)
+    assert emitted.answer.strip() == rest
+
+
+async def test_a_question_replaces_the_one_under_way(llm):
+    session, emitted, _ = llm
+    session.ask(question(1))
+    await emitted.until(Token)
+    session.ask(question(2))
+    assert await emitted.until(Answered) == Answered(2)
+    turns = [event.turn for event in emitted.events]
+    assert turns == sorted(turns)
+
+
+async def test_nothing_of_a_cancelled_answer_is_emitted(llm):
+    session, emitted, _ = llm
+    session.ask(question(1))
+    await emitted.until(Token)
+    session.cancel()
+    count = len(emitted.events)
+    session.cancel()
+    await asyncio.sleep(0.02)
+    assert len(emitted.events) == count
+
+
+async def test_a_closed_model_says_nothing(llm):
+    session, emitted, _ = llm
+    session.ask(question(1))
+    session.close()
+    session.close()
+    await asyncio.sleep(0.02)
+    assert not emitted.events
+
+
+# --- tts -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["fake", "cartesia"])
+async def tts(request, monkeypatch) -> AsyncIterator[tuple[TtsSession, Emitted]]:
+    async with provided(request.param, monkeypatch) as (registry, choice):
+        emitted = Emitted()
+        session = registry.open_tts(choice, emitted, MULAW_8K, "en-US")
+        yield session, emitted
+        session.close()
+
+
+def read(emitted: Emitted, segment: int) -> list[str]:
+    return tones.read(Converter(MULAW_8K, PCM_8K).convert(emitted.audio(segment)))
+
+
+async def test_segments_come_whole_and_in_order(tts):
+    session, emitted = tts
+    session.speak(2, "good morning")  # before it is open
+    await session.open()
+    session.speak(3, "how are you")
+    await emitted.until(SegmentDone, 2)
+    assert emitted.segments_done == [2, 3]
+    assert read(emitted, 2) == ["good", "morning"] and read(emitted, 3) == ["how", "are", "you"]
+    order = [event.segment for event in emitted.events]
+    assert order == sorted(order)
+
+
+async def test_words_come_with_their_times(tts):
+    session, emitted = tts
+    await session.open()
+    session.speak(1, "good morning caller")
+    await emitted.until(SegmentDone)
+    words = [word for event in emitted.of(SegmentAudio) for word in event.words]
+    assert [word.text for word in words] == ["good", "morning", "caller"]
+    assert [word.start_ms for word in words] == pytest.approx([0, 200, 400])
+
+
+async def test_nothing_of_a_cancelled_segment_is_emitted(tts):
+    session, emitted = tts
+    await session.open()
+    session.speak(1, "one two three four five six")
+    session.speak(2, "seven")
+    await emitted.until(SegmentAudio, 2)
+    session.cancel()
+    count = len(emitted.events)
+    session.speak(3, "eight")
+    await emitted.until(SegmentDone)
+    assert emitted.segments_done == [3] and read(emitted, 3) == ["eight"]
+    assert {event.segment for event in emitted.events[count:]} == {3}
+
+
+async def test_a_closed_voice_says_nothing(tts):
+    session, emitted = tts
+    await session.open()
+    session.speak(1, "one two three")
+    await emitted.until(SegmentAudio)
+    session.close()
+    count = len(emitted.events)
+    session.close()
+    await asyncio.sleep(0.02)
+    assert len(emitted.events) == count

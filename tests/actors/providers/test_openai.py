@@ -1,0 +1,324 @@
+"""The session for OpenAI-compatible language models against its fake: answers, cancelling, failures, connections."""
+
+from __future__ import annotations
+
+import asyncio
+
+import orjson
+import pytest
+
+from actors.errors import ProviderError, Remedy
+from actors.providers.openai import CONTINUE, OpenAiLlm, OpenAiOptions, Unrepeated
+from actors.providers.spec import Answered, ChatMessage, Question, SessionFailed, Token
+from tests.fakes.emitted import Emitted
+from tests.fakes.openai import FakeOpenAi
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", FakeOpenAi.key)
+
+
+@pytest.fixture
+async def fake():
+    async with FakeOpenAi() as fake:
+        yield fake
+
+
+@pytest.fixture
+async def make(fake):
+    made = []
+
+    def make(emitted: Emitted, **options) -> OpenAiLlm:
+        made.append(OpenAiLlm(OpenAiOptions(base_url=fake.url, **options), emitted))
+        return made[-1]
+
+    yield make
+    for session in made:
+        session.close()
+
+
+def question(text: str = "are you open today", turn: int = 1, said: str = "") -> Question:
+    return Question(turn, (ChatMessage("system", "Be brief."), ChatMessage("user", text)), said)
+
+
+async def test_an_answer_comes_token_by_token(fake, make):
+    emitted = Emitted()
+    llm = make(emitted, temperature=0.5, max_tokens=50)
+    await llm.open()
+    llm.ask(question(turn=3))
+    assert await emitted.until(Answered) == Answered(3)
+    assert emitted.answer == "you said are you open today"
+    assert len(emitted.of(Token)) == 6
+    assert fake.bodies == [
+        {
+            "model": "gpt-4.1-mini",
+            "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "are you open today"}],
+            "stream": True,
+            "temperature": 0.5,
+            "max_tokens": 50,
+        }
+    ]
+    assert not fake.violations
+
+
+async def test_it_answers_before_it_was_opened(make):
+    emitted = Emitted()
+    make(emitted).ask(question())
+    await emitted.until(Answered)
+
+
+async def test_sessions_share_their_connections(fake, make):
+    first, second = Emitted(), Emitted()
+    llm, other = make(first), make(second)
+    await llm.open()
+    await other.open()
+    for turn in range(1, 4):
+        llm.ask(question(turn=turn))
+        await first.until(Answered, turn)
+        other.ask(question(turn=turn))
+        await second.until(Answered, turn)
+    assert len(fake.connections) == 1
+
+
+async def test_the_last_session_closes_them(fake, make):
+    emitted = Emitted()
+    llm = make(emitted)
+    llm.ask(question())
+    await emitted.until(Answered)
+    llm.close()
+    llm.ask(question())
+    llm.close()
+    assert len(fake.bodies) == 1
+
+
+async def test_an_idle_connection_that_the_server_has_closed_is_replaced(fake, make):
+    emitted = Emitted()
+    llm = make(emitted)
+    llm.ask(question())
+    await emitted.until(Answered)
+    await fake._server.close_all_connections()
+    llm.ask(question(turn=2))  # at once: the close may not have been seen yet
+    assert await emitted.until(Answered, 2) == Answered(2)
+    assert len(fake.connections) == 2
+
+
+async def test_a_cancel_reaches_the_server(fake, make):
+    fake.pause_s = 0.01
+    fake.reply = lambda messages: "word " * 1000
+    emitted = Emitted()
+    llm = make(emitted)
+    llm.ask(question())
+    await emitted.until(Token, 3)
+    llm.cancel()
+    count = len(emitted.events)
+    await fake.until(lambda: fake.aborted and not fake.answering)
+    assert len(emitted.events) == count
+    assert fake.sent < count + 5
+
+
+async def test_a_new_question_cancels_the_one_under_way(fake, make):
+    fake.pause_s = 0.005
+    emitted = Emitted()
+    llm = make(emitted)
+    llm.ask(question("one two three four five"))
+    await emitted.until(Token, 2)
+    llm.ask(question("six seven", turn=2))
+    await emitted.until(Answered)
+    turns = [event.turn for event in emitted.events]
+    assert turns == sorted(turns) and turns[-1] == 2
+    assert not emitted.of(SessionFailed)
+
+
+async def test_nothing_comes_after_a_cancel_in_the_middle_of_a_chunk(fake, make):
+    emitted = Emitted(lambda event: llm.cancel())
+    llm = make(emitted)
+    llm.ask(question())
+    await emitted.until(Token)
+    await fake.until(lambda: not fake.answering)
+    assert len(emitted.events) == 1
+
+
+@pytest.mark.parametrize("ends", [("finish_reason",), ("[DONE]",), ("finish_reason", "[DONE]")])
+async def test_either_mark_ends_an_answer(fake, make, ends):
+    fake.ends = ends
+    emitted = Emitted()
+    make(emitted).ask(question())
+    assert await emitted.until(Answered) == Answered(1)
+    assert len(emitted.of(Answered)) == 1
+
+
+async def test_an_answer_that_just_ends_is_not_complete(fake, make):
+    fake.ends = ()
+    emitted = Emitted()
+    make(emitted).ask(question())
+    assert (await emitted.failure()).remedy is Remedy.RETRY
+    assert emitted.answer and not emitted.of(Answered)
+
+
+async def test_every_split_of_the_stream_is_the_same_answer(fake, make):
+    fake.script(split=1)
+    emitted = Emitted()
+    make(emitted).ask(question("Grüße, 東京"))
+    await emitted.until(Answered)
+    assert emitted.answer == "you said Grüße, 東京"
+
+
+async def test_what_was_said_is_part_of_the_question(fake, make):
+    emitted = Emitted()
+    make(emitted).ask(question(said="We are open"))
+    await emitted.until(Answered)
+    assert fake.bodies[0]["messages"][-2:] == [
+        {"role": "assistant", "content": "We are open"},
+        {"role": "system", "content": CONTINUE},
+    ]
+
+
+@pytest.mark.parametrize(
+    "reply", ["We are open from nine to five.", " from nine to five.", " We are open from nine to five."]
+)
+async def test_only_what_follows_what_was_said_is_emitted(fake, make, reply):
+    fake.reply = lambda messages: reply
+    emitted = Emitted()
+    make(emitted).ask(question(said="We are open"))
+    await emitted.until(Answered)
+    assert emitted.answer.strip() == "from nine to five."
+
+
+@pytest.mark.parametrize(
+    ("said", "tokens", "rest"),
+    [
+        ("", ["a", "b"], "ab"),
+        ("We are", ["We ", "are ", "open"], " open"),
+        ("We are", ["We are open"], " open"),
+        ("We are", ["We ", "close"], "We close"),
+        ("We are", ["open ", "We are"], "open We are"),
+        ("We are", ["We"], "We"),
+        ("We are", ["We are"], ""),
+    ],
+)
+def test_unrepeated(said, tokens, rest):
+    cut = Unrepeated(said)
+    assert "".join(map(cut.feed, tokens)) + cut.end() == rest
+
+
+def error(code: str, text: str = "a reason") -> bytes:
+    return orjson.dumps({"error": {"message": text, "type": code, "code": code}})
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "remedy"),
+    [
+        (400, error("context_length_exceeded"), Remedy.CONFIG),
+        (401, error("invalid_api_key", FakeOpenAi.key), Remedy.CONFIG),
+        (404, error("model_not_found"), Remedy.CONFIG),
+        (402, b"", Remedy.QUOTA),
+        (429, error("rate_limit_exceeded"), Remedy.THROTTLED),
+        (429, error("insufficient_quota"), Remedy.QUOTA),
+        (500, b"<html>", Remedy.RETRY),
+        (503, b"[]", Remedy.RETRY),
+        (529, b"", Remedy.THROTTLED),
+        (302, b"", Remedy.CONFIG),
+    ],
+)
+async def test_a_refusal_says_what_helps(fake, make, status, body, remedy):
+    fake.script(status=status, body=body, headers={"retry-after": "20"})
+    emitted = Emitted()
+    make(emitted).ask(question())
+    failure = await emitted.failure()
+    assert failure.remedy is remedy
+    assert str(status) in str(failure) and FakeOpenAi.key not in str(failure)
+
+
+@pytest.mark.parametrize(
+    ("message", "remedy", "text"),
+    [
+        (b'{"error":{"message":"overloaded","type":"server_error","code":null}}', Remedy.RETRY, "overloaded"),
+        (error("rate_limit_exceeded"), Remedy.THROTTLED, "a reason"),
+        (b'{"error":{"message":"slow down","code":429}}', Remedy.THROTTLED, "slow down"),
+        (b'{"error":"out of order"}', Remedy.RETRY, "out of order"),
+        (b"not JSON", Remedy.RETRY, "no sense"),
+        (b"[]", Remedy.RETRY, "no sense"),
+        (b'{"choices":[7]}', Remedy.RETRY, "no sense"),
+        (b"7", Remedy.RETRY, "no sense"),
+    ],
+)
+@pytest.mark.parametrize("pause_s", [0.0, 0.001])
+async def test_an_error_in_the_stream_says_what_helps(fake, make, message, remedy, text, pause_s):
+    fake.pause_s = pause_s
+    fake.script(after=2, message=message)
+    emitted = Emitted()
+    make(emitted).ask(question())
+    failure = await emitted.failure()
+    assert failure.remedy is remedy and text in str(failure)
+    assert emitted.answer == "you said "
+
+
+async def test_a_cut_connection_is_worth_another_try(fake, make):
+    fake.script(after=2, drop=True)
+    emitted = Emitted()
+    make(emitted).ask(question())
+    assert (await emitted.failure()).remedy is Remedy.RETRY
+
+
+@pytest.mark.parametrize("after", [0, 2])
+async def test_a_stalled_answer_can_be_cancelled(fake, make, after):
+    fake.script(after=after, stall=True)
+    emitted = Emitted()
+    llm = make(emitted)
+    llm.ask(question())
+    await fake.until(lambda: fake.sent == after and fake.answering)
+    llm.cancel()
+    await fake.until(lambda: not fake.answering)
+    assert not emitted.of(SessionFailed)
+
+
+async def test_an_event_without_an_end_is_not_kept(fake, make):
+    fake.script(after=0, message=b'"' + b"x" * 1_100_000)
+    emitted = Emitted()
+    make(emitted).ask(question())
+    assert (await emitted.failure()).remedy is Remedy.RETRY
+
+
+async def test_a_server_that_is_not_there(make, monkeypatch):
+    async with FakeOpenAi() as gone:
+        address = gone.url
+    llm = OpenAiLlm(OpenAiOptions(base_url=address), Emitted())
+    with pytest.raises(ProviderError, match="cannot be reached") as caught:
+        await llm.open()
+    assert caught.value.remedy is Remedy.RETRY
+    llm.close()
+
+
+async def test_a_server_that_speaks_another_protocol(make):
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    emitted = Emitted()
+    llm = OpenAiLlm(OpenAiOptions(base_url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"), emitted)
+    llm.ask(question())
+    assert (await emitted.failure()).remedy is Remedy.RETRY
+    llm.close()
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_server_of_ones_own_needs_no_key(fake, make, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY")
+    emitted = Emitted()
+    llm = make(emitted)
+    await llm.open()
+    llm.ask(question())
+    await emitted.failure()
+    assert "Authorization" not in fake.requests[0]["headers"]
+
+
+async def test_openai_itself_needs_one(monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY")
+    llm = OpenAiLlm(OpenAiOptions(), Emitted())
+    with pytest.raises(ProviderError, match="OPENAI_API_KEY is not set"):
+        await llm.open()
+    llm.close()
