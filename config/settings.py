@@ -172,6 +172,12 @@ class LimitSettings(Group):
     """What one worker takes before it refuses."""
 
     max_calls: int = Field(400, ge=1, le=100_000, description="Simultaneous calls of one worker")
+    calls_per_minute: int = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        description="Calls that one API key may start in a minute, on all workers that share Redis",
+    )
     message_bytes: int = Field(65536, ge=1024, le=16_777_216, description="Longest WebSocket message")
     body_bytes: int = Field(65536, ge=1024, le=16_777_216, description="Longest HTTP request body")
     start_deadline_s: float = Field(5.0, gt=0, le=60, description="A media WebSocket must say `start` within this time")

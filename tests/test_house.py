@@ -29,7 +29,8 @@ def python_files() -> list[Path]:
 def _is_python(path: Path) -> bool:
     if not path.is_file():
         return False
-    return path.suffix == ".py" or (not path.suffix and path.read_bytes()[:40].startswith(b"#!/usr/bin/env python"))
+    first_line = path.read_bytes().split(b"\n", 1)[0]
+    return path.suffix == ".py" or (not path.suffix and first_line.startswith(b"#!") and b"python" in first_line)
 
 
 FILES = python_files()

@@ -27,6 +27,13 @@ class Full(GateClosed):
     code = "full"
 
 
+class RateLimited(GateClosed):
+    """One API key, or one carrier without a key, starts calls faster than LIMITS__CALLS_PER_MINUTE allows."""
+
+    code = "rate_limited"
+    http_status = 429
+
+
 class Gate:
     """Open until `drain`, and while fewer than `max_calls` are live.
 

@@ -70,6 +70,10 @@ class AppServices:
         """The calls that this worker has taken: their wires are connected."""
         return sum(wire.carries_call for wire in self.wires)
 
+    def live_contexts(self) -> set[str]:
+        """The context ids of these calls."""
+        return {str(wire.context.id) for wire in self.wires if wire.context is not None and wire.carries_call}
+
     def cut_wires(self) -> None:
         """End what is left of the media connections: the process shuts down."""
         for wire in tuple(self.wires):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from store.records import DEFAULT_PROJECT_ID, EventRow
 from transports.carriers import Answer, CarrierSpec, carrier
-from transports.gate import GateClosed
+from transports.gate import GateClosed, RateLimited
 from transports.web import Handler, context_id
 
 
@@ -38,6 +38,7 @@ class CallWebhook(Handler):
         assistant = await run(services.assistants.get, assistant_id, key.project_id if key else DEFAULT_PROJECT_ID)
         call = spec.incoming(self.webhook_request(), services.settings)
         services.gate.check()
+        await self._check_rate(f"key {key.id}" if key else f"carrier {spec.name}")
         context = await run(
             services.contexts.open_context,
             assistant=assistant,
@@ -48,6 +49,11 @@ class CallWebhook(Handler):
         )
         services.metrics.call_set_up(spec.name)
         return spec.answer(context, services.settings.public_host)
+
+    async def _check_rate(self, who: str) -> None:
+        limit = self.services.settings.limits.calls_per_minute
+        if limit and not await self.services.shared.allow(f"calls of {who}", limit, 60.0):
+            raise RateLimited(f"LIMITS__CALLS_PER_MINUTE = {limit}: {who} starts calls faster than that")
 
 
 class EventWebhook(Handler):

@@ -36,6 +36,7 @@ from store.records import CallContext, OwnerLost
 from store.shared import SharedState
 from transports.app import make_server
 from transports.connection import Limits
+from transports.leases import Leases
 from transports.listeners import AudioSocketListener
 from transports.operator import Desk, OperatorListener
 from transports.web import AppServices
@@ -44,6 +45,7 @@ log = logging.getLogger(__name__)
 
 STOP_S = 5.0  # for the calls to end, and for the ledger's last rows
 GOODBYE_S = 10.0  # for the last words of calls that a drain ends
+CALLS_STARTED = "calls_started"  # in the whole cluster, since the shared state was made
 _LOOK_S = 0.1  # how often a drain looks whether calls are left
 
 
@@ -98,6 +100,8 @@ class Worker:
             metrics=self.metrics,
             shared=self.shared,
         )
+        self._leases = Leases(self.shared, self.link.incarnation, self._app.live_contexts)
+        self._leases.start()
         sockets = bind_sockets(settings.http.port, settings.http.host, reuse_port=True)
         self._http: HTTPServer = make_server(self._app)
         self._http.add_sockets(sockets)
@@ -121,6 +125,9 @@ class Worker:
                 return self._close_lost(**arguments)
             case "close_lost_of_node":
                 return await self._close_lost_of_node(**arguments)
+            case "owner":
+                lease = await self.shared.owner_of(**arguments)
+                return {"owner": lease.owner, "epoch": lease.epoch} if lease else None
             case "beat":
                 return await self._beat(**arguments)
             case _:
@@ -134,7 +141,9 @@ class Worker:
     async def _beat(self, node: str, info: dict[str, Any], ttl_s: float) -> dict[str, Any]:
         """The manager's heartbeat for its node, and who else beats."""
         await self.shared.beat(node, info, ttl_s)
-        return {"nodes": [{"node": n.name, "age_s": round(n.age_s, 3), **n.info} for n in await self.shared.nodes()]}
+        started = await self.shared.count(CALLS_STARTED, 0)
+        nodes = [{"node": n.name, "age_s": round(n.age_s, 3), **n.info} for n in await self.shared.nodes()]
+        return {"nodes": nodes, "calls_started": started}
 
     async def _close_lost_of_node(self, node: str, alive: list[str]) -> dict[str, Any]:
         conversations = self._app.conversations
@@ -180,6 +189,7 @@ class Worker:
         await self._http.close_all_connections()
         self.clock.stop()
         await close_engines()
+        await self._leases.stop()
         await self.shared.close()
         self.database.close()
 
@@ -208,3 +218,5 @@ class Worker:
             return
         start = StartCall(context, assistant.config, Local(wire), self._services)
         self.system.tell(self._switchboard, start)
+        await self._leases.reconcile()  # after the call has begun: nobody waits for it
+        await self.shared.count(CALLS_STARTED)

@@ -100,6 +100,7 @@ async def open_site(
     limits: Limits = FAST,
     max_per_peer: int = 10,
     max_calls: int = 400,
+    calls_per_minute: int = 0,
     owner: str = "",
     **options: Any,
 ) -> Site:
@@ -108,7 +109,8 @@ async def open_site(
     await database.run(AssistantRepository(database).apply, AssistantConfig(**SCRIPT))
     _, key = await database.run(KeyRepository(database).create, "test")
     switchboard, clock = Switchboard(), Ticks()
-    settings = Settings(public_assistant_host="voice.example.test", limits={"max_calls": max_calls}, **options)
+    limit_settings = {"max_calls": max_calls, "calls_per_minute": calls_per_minute}
+    settings = Settings(public_assistant_host="voice.example.test", limits=limit_settings, **options)
     services = AppServices(
         settings, database, switchboard, clock, limits, owner, shared=SharedState.from_settings(settings)
     )

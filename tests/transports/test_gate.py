@@ -207,3 +207,14 @@ async def websocket_call(site: Site, context: UUID) -> tuple[object, object, obj
     called, wire, ears = await site.switchboard.call()
     peer.send(masked(CLOSE, b"\x03\xe8"))
     return called, wire, ears, peer
+
+
+# --- how fast ------------------------------------------------------------------------------------------------------
+
+
+async def test_calls_that_start_too_fast_get_the_carriers_refusal(make_site: MakeSite) -> None:
+    site = await make_site(calls_per_minute=2)
+    forms = [urlencode({**FORM, "CallSid": f"CA{number:032x}"}) for number in range(4)]
+    answers = [await site.fetch(CALL, method="POST", body=form, headers=site.keyed) for form in forms]
+    refused = [answer.body == REJECT for answer in answers]
+    assert refused == [False, False, True, True]
