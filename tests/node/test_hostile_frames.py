@@ -95,14 +95,16 @@ def throw(address: tuple[str, int], data: bytes) -> bytes:
 
 
 @pytest.mark.timeout(120)
-async def test_hostile_frames_at_every_control_port_do_nothing(start_node: StartNode, tmp_path: Path) -> None:
+async def test_hostile_frames_at_every_port_do_nothing(start_node: StartNode, tmp_path: Path) -> None:
     node = await start_node("--workers", "2", NODE__CLUSTER_SECRET=SECRET)
     pids = descendants(node.process.pid)
     ports = control_ports(node)
     assert len(ports) >= 6  # main, admin, logger, manager, two workers
     assert {host for host, _ in ports} == {"127.0.0.1"}
     bomb = Bomb(tmp_path / "fired")
-    for port in sorted(ports):
+    everywhere = listening(pids | {node.process.pid})
+    assert len(everywhere) == len(ports) + 3  # HTTP, AudioSocket, operators
+    for port in sorted(everywhere):
         for frame in hostile_frames(bomb, port).values():
             await asyncio.to_thread(throw, port, frame)
     assert not (tmp_path / "fired").exists()
