@@ -62,9 +62,9 @@ class Faults:
         self.planted.clear()
         self.struck.clear()
 
-    def strike(self, where: str, work: str = "") -> How | None:
+    def strike(self, where: str, work: Callable[[], str]) -> How | None:
         for fault in self.planted:
-            if fault.where == where and fault.times and fault.only in work:
+            if fault.where == where and fault.times and (not fault.only or fault.only in work()):
                 fault.nth -= 1
                 if fault.nth <= 0:
                     fault.times -= 1
@@ -83,7 +83,7 @@ class _Fallible:
     stalled = False
     emit: Callable[..., None]
 
-    def strikes(self, where: str, work: str = "") -> bool:
+    def strikes(self, where: str, work: Callable[[], str] = str) -> bool:
         """Whether the session has stalled, now or before; other faults raise or are emitted."""
         how = FAULTS.strike(where, work)
         if how == "raise":
@@ -131,7 +131,7 @@ class FakeStt(_Fallible, SttSession):
 
     def hear(self, payload: bytes) -> None:
         self._fed_ms += self.audio.duration_ms(len(payload))
-        if self.strikes("hear", " ".join(tones.read(bytes(self._pcm)))):
+        if self.strikes("hear", lambda: " ".join(tones.read(bytes(self._pcm)))):
             return
         self._pcm += self._convert.convert(payload)
         if self._fed_ms - self._told_ms >= 200:
@@ -162,7 +162,7 @@ class FakeLlm(_Fallible, LlmSession):
         self.cancel()
         QUESTIONS.append(question)
         text = question.history[-1].text
-        if self.strikes("ask", text):
+        if self.strikes("ask", lambda: text):
             return
         answer = self.options.reply or f"you said {text}"
         rest = answer.removeprefix(question.said) if question.said else answer
@@ -174,7 +174,7 @@ class FakeLlm(_Fallible, LlmSession):
             if self.options.tokens_per_s:
                 await asyncio.sleep(1 / self.options.tokens_per_s)
             try:
-                if self.strikes("token", word):
+                if self.strikes("token", lambda word=word: word):
                     return
             except (RuntimeError, SystemExit) as error:
                 self.emit(SessionFailed(ProviderError("fake", str(error))))
@@ -204,7 +204,7 @@ class FakeTts(_Fallible, TtsSession):
             await asyncio.Event().wait()
 
     def speak(self, segment: int, text: str) -> None:
-        if self.strikes("speak", text):
+        if self.strikes("speak", lambda: text):
             return
         self._queue.put_nowait((segment, text))
         if self._task is None:
@@ -218,7 +218,7 @@ class FakeTts(_Fallible, TtsSession):
             words = [Word(word, i * 200.0, i * 200.0 + 160) for i, word in enumerate(text.split())]
             for start in range(0, len(pcm), 1600):
                 try:
-                    if self.strikes("audio", text):
+                    if self.strikes("audio", lambda text=text: text):
                         return
                 except (RuntimeError, SystemExit) as error:
                     self.emit(SessionFailed(ProviderError("fake", str(error))))

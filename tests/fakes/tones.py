@@ -29,7 +29,8 @@ def read(pcm: bytes) -> list[str]:
     """The words in PCM s16le at 8 kHz; a word cut short counts from 60 ms on; sounds that are no word are `?`."""
     samples = np.frombuffer(pcm, dtype="<i2").astype(np.float64)
     frame = RATE // 100
-    loud = [np.abs(samples[i : i + frame]).max(initial=0) > 800 for i in range(0, len(samples), frame)]
+    whole = samples[: len(samples) // frame * frame].reshape(-1, frame)
+    loud = (np.abs(whole).max(axis=1, initial=0) > 800).tolist()
     words, start = [], None
     for i, is_loud in enumerate([*loud, False]):
         if is_loud and start is None:
