@@ -39,7 +39,7 @@ async def until_line(page: Page, who: str, words: str, within_s: float = 20) -> 
     await page.until(found, within_s)
 
 
-async def microphone(folder: Path, *spoken: str, before_s: float = 6.5, after_s: float = 8.0) -> str:
+async def microphone(folder: Path, *spoken: str, before_s: float = 9.0, after_s: float = 13.0) -> str:
     """The flag of a fake microphone that says these sentences, with pauses for the answers; then it is silent."""
     try:
         voices = [await synthesize(text, "en-us+f2", 150, audio=PCM_16K) for text in spoken]
