@@ -1,12 +1,13 @@
 """This worker's leases on its calls, in the shared state: who owns which call, for the whole cluster.
 
 The store says who *claimed* a call, once; a lease says who has it *now*, and lapses by itself with a worker that is
-gone. Nothing waits for it: what is live is compared with what is held, every few seconds.
+gone. No call waits for it: one task compares what is live with what is held.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable
 
@@ -15,7 +16,8 @@ from store.shared import Lease, SharedState
 log = logging.getLogger(__name__)
 
 TTL_S = 15.0
-EVERY_S = 5.0
+LOOK_S = 1.0  # how often what is live is compared with what is held
+RENEW_EVERY = 5  # looks
 
 
 class Leases:
@@ -37,22 +39,22 @@ class Leases:
             await asyncio.gather(self._task, return_exceptions=True)
         await self._release(set(self._held))
 
-    async def reconcile(self) -> None:
-        """Take a lease on what is new, renew what goes on, release what has ended."""
+    async def reconcile(self, renew: bool = True) -> None:
+        """Take a lease on what is new, release what has ended, and `renew` what goes on. Not for two tasks at once."""
         live = self._live()
         await self._release(self._held.keys() - live)
         self._refused &= live
         for call in live:
             if (lease := self._held.get(call)) is None:
                 await self._take(call)
-            elif not await self._shared.renew(call, lease, TTL_S):
+            elif renew and not await self._shared.renew(call, lease, TTL_S):
                 del self._held[call]
                 await self._take(call)
 
     async def _keep(self) -> None:
-        while True:
-            await asyncio.sleep(EVERY_S)
-            await self.reconcile()
+        for look in itertools.count(1):
+            await asyncio.sleep(LOOK_S)
+            await self.reconcile(renew=look % RENEW_EVERY == 0)
 
     async def _take(self, call: str) -> None:
         epoch = await self._shared.lease(call, self._owner, TTL_S)

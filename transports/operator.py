@@ -28,7 +28,7 @@ from actors.services.metrics import merge
 from config.errors import BadInput, CallboardError
 from store.audit import AuditRepository
 from store.engine import Database
-from store.errors import StoreUnavailable
+from store.errors import AmbiguousCall, StoreUnavailable, UnknownCall
 from transports.connection import harden
 from transports.web import Handler
 
@@ -55,20 +55,6 @@ class UnknownActor(BadInput):
 
     code = "unknown_actor"
     http_status = 404
-
-
-class UnknownCall(BadInput):
-    """No call under way has an id that begins so."""
-
-    code = "unknown_call"
-    http_status = 404
-
-
-class AmbiguousCall(BadInput):
-    """Several calls under way have ids that begin so."""
-
-    code = "ambiguous_call"
-    http_status = 409
 
 
 class NotRestartable(BadInput):

@@ -33,7 +33,7 @@ from store.audit import AuditRepository
 from store.engine import Database
 from store.migrations import migrate
 from store.records import CallContext, OwnerLost
-from store.shared import SharedState
+from store.shared import NodeInfo, SharedState
 from transports.app import make_server
 from transports.connection import Limits
 from transports.leases import Leases
@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 STOP_S = 5.0  # for the calls to end, and for the ledger's last rows
 GOODBYE_S = 10.0  # for the last words of calls that a drain ends
-CALLS_STARTED = "calls_started"  # in the whole cluster, since the shared state was made
+CALLS_OF = "calls of "  # + a node: the counter of the calls that it has started
 _LOOK_S = 0.1  # how often a drain looks whether calls are left
 
 
@@ -125,9 +125,6 @@ class Worker:
                 return self._close_lost(**arguments)
             case "close_lost_of_node":
                 return await self._close_lost_of_node(**arguments)
-            case "owner":
-                lease = await self.shared.owner_of(**arguments)
-                return {"owner": lease.owner, "epoch": lease.epoch} if lease else None
             case "beat":
                 return await self._beat(**arguments)
             case _:
@@ -141,9 +138,11 @@ class Worker:
     async def _beat(self, node: str, info: dict[str, Any], ttl_s: float) -> dict[str, Any]:
         """The manager's heartbeat for its node, and who else beats."""
         await self.shared.beat(node, info, ttl_s)
-        started = await self.shared.count(CALLS_STARTED, 0)
-        nodes = [{"node": n.name, "age_s": round(n.age_s, 3), **n.info} for n in await self.shared.nodes()]
-        return {"nodes": nodes, "calls_started": started}
+        return {"nodes": [await self._node_row(other) for other in await self.shared.nodes()]}
+
+    async def _node_row(self, node: NodeInfo) -> dict[str, Any]:
+        calls = await self.shared.count(CALLS_OF + node.name, 0)
+        return {"node": node.name, "age_s": round(node.age_s, 3), **node.info, "calls": calls}
 
     async def _close_lost_of_node(self, node: str, alive: list[str]) -> dict[str, Any]:
         conversations = self._app.conversations
@@ -218,5 +217,4 @@ class Worker:
             return
         start = StartCall(context, assistant.config, Local(wire), self._services)
         self.system.tell(self._switchboard, start)
-        await self._leases.reconcile()  # after the call has begun: nobody waits for it
-        await self.shared.count(CALLS_STARTED)
+        await self.shared.count(CALLS_OF + self.settings.node.name)  # the call has begun: nobody waits for it

@@ -55,6 +55,11 @@ async def test_no_call_notices_and_everything_is_written_once(
     node = await start_node("--workers", "2", **environ)
     assert set((await readiness(node)).values()) == {"ok"}
     calls = await hold_calls(node, sentences, CALLS, turns=TURNS)
+
+    async def counted() -> bool:  # by both workers, in Redis, told with the next heartbeat
+        return [row.get("calls") for row in await node.ask("/v1/nodes")] == [CALLS]
+
+    await until(counted)
     postgres.pause()
     redis.pause()
     parts = await readiness(node)
