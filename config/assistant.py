@@ -43,7 +43,7 @@ class Endpointing(Model):
     """When the caller's turn is over."""
 
     silence_ms: int = Field(400, ge=100, le=5000, description="silence after speech before the turn ends")
-    min_speech_ms: int = Field(90, ge=0, le=2000, description="shorter sounds are not speech")
+    min_speech_ms: int = Field(60, ge=0, le=2000, description="shorter sounds are not speech")
     transcript_timeout_ms: int = Field(700, ge=100, le=10000, description="wait for a transcript after the silence")
 
 

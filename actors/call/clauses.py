@@ -1,7 +1,8 @@
 """Cuts a streaming answer into clauses that can be spoken by themselves.
 
-The first clause is cut early (at a comma) because somebody waits for it; later ones at the end of a sentence, where a
-voice has its natural pause. A period inside a number, after an abbreviation or a single capital ends nothing.
+The first clause is cut early because somebody waits for it: at a comma, and at a period after a word without waiting
+for the blank behind it, which is a token later. Later ones are cut at the end of a sentence, where a voice has its
+natural pause. A period inside a number, after an abbreviation or a single capital ends nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ FIRST_MIN_CHARS = 16  # a shorter first clause sounds torn off
 MAX_CHARS = 240  # an answer without any punctuation is cut at a blank
 
 _SENTENCE_END = re.compile(r"[.!?…]+[\"')\]]*(?=\s)|\n+|[\u3002\uff01\uff1f]")
+_WORD_END = re.compile(r"[^\"(\[]*[a-z]{3,}[.!?]")
 _CLAUSE_END = re.compile(r"[,;:\u2013\u2014][\"')\]]*(?=\s)")
 _ABBREVIATION = re.compile(r"(?:^|\s)(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|No|vs|etc|e\.g|i\.e|approx|a\.m|p\.m)\.$")
 
@@ -30,7 +32,7 @@ class Clauser:
         clauses = []
         while (end := self._cut()) is not None:
             clause, self._buffer = self._buffer[:end].strip(), self._buffer[end:]
-            if clause:
+            if _is_speakable(clause):
                 clauses.append(clause)
                 self._first = False
         return clauses
@@ -38,7 +40,7 @@ class Clauser:
     def rest(self) -> str:
         """What is left when the answer is complete."""
         rest, self._buffer = self._buffer.strip(), ""
-        return rest
+        return rest if _is_speakable(rest) else ""
 
     def _cut(self) -> int | None:
         for match in _SENTENCE_END.finditer(self._buffer):
@@ -48,6 +50,13 @@ class Clauser:
             for match in _CLAUSE_END.finditer(self._buffer):
                 if match.end() >= FIRST_MIN_CHARS:
                     return match.end()
+            if len(self._buffer) >= FIRST_MIN_CHARS and _WORD_END.fullmatch(self._buffer):
+                return None if _ABBREVIATION.search(self._buffer) else len(self._buffer)
         if len(self._buffer) > MAX_CHARS:
             return self._buffer.rfind(" ", 1, MAX_CHARS) + 1 or MAX_CHARS
         return None
+
+
+def _is_speakable(clause: str) -> bool:
+    """A voice has nothing to say of marks alone."""
+    return any(map(str.isalnum, clause))

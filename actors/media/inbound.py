@@ -22,8 +22,8 @@ WIDEBAND_RATE = 12000  # from here on a wire is heard at 16 kHz
 QUIET_MS = 100  # so long after its last audio has ended, a carrier's silence becomes ours
 TAKE_MS = 200  # at most so much is heard in one tick: one leg's burst must not delay the others
 BACKLOG_MS = 10_000  # what waits beyond this is lost, oldest first
-LONG_MS, SHORT_MS = 60, 20  # one piece of audio while nothing changes, and while it matters
-BRISK_MS = 300  # so long after the beginning of the call or of speech, pieces are short
+LONG_MS, SHORT_MS = 60, 20  # one piece of audio while nobody waits for it, and while somebody does
+BRISK_MS = 500  # so long after the beginning of the call, and after speech, whoever hears it may be about to say so
 _WINDOW_BYTES = 2 * WINDOW_SAMPLES
 
 
@@ -130,11 +130,10 @@ class Inbound:
     def judge(self, probability: float) -> None:
         """The VAD's word on the window taken last; all audio so far is told before speech begins or ends."""
         event = self._detector.process(probability, WINDOW_MS)
-        if event is None:
-            return
-        self.tell(everything=True)
-        self.events.append(event)
-        if isinstance(event, SpeechStarted):
+        if event is not None:
+            self.tell(everything=True)
+            self.events.append(event)
+        if self._detector.speaking:
             self._brisk_until_ms = self._told_ms + BRISK_MS
 
     def tell(self, everything: bool = False) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from actors.media import g711
 from actors.media.audio import MULAW_8K, PCM_8K, PCM_16K, AudioFormat, Encoding
-from actors.media.inbound import BACKLOG_MS, Heard, Inbound, hear
+from actors.media.inbound import BACKLOG_MS, BRISK_MS, Heard, Inbound, hear
 from actors.media.resample import Converter
 from actors.media.speech import SpeechEnded, SpeechStarted
 from actors.media.vad import BatchedVad
@@ -69,11 +69,12 @@ def test_what_is_heard_is_the_wire_s_audio_without_a_gap(vad):
 
 def test_pieces_are_short_when_it_matters_and_long_when_nothing_changes(vad):
     leg = inbound()
-    feed([(leg, g711.encode(bytes(16000) + voice(1500)))], vad)
+    feed([(leg, g711.encode(bytes(16000) + voice(1500) + bytes(24000)))], vad)
     lengths = [(event.start_ms, event.end_ms - event.start_ms) for event in leg.events if isinstance(event, Heard)]
-    assert all(length == 20 for start, length in lengths if start < 280)
-    assert all(length == 60 for start, length in lengths if 300 <= start < 900)
-    assert sum(length == 20 for start, length in lengths if start > 1000) >= 10
+    assert all(length == 20 for start, length in lengths if start < BRISK_MS)
+    assert all(length == 60 for start, length in lengths if BRISK_MS <= start < 900)
+    assert all(length == 20 for start, length in lengths if 1100 <= start < 2500 + BRISK_MS - 100)  # somebody waits
+    assert all(length == 60 for start, length in lengths if start > 3600)
 
 
 def test_all_audio_is_told_before_speech_begins_and_ends(vad):
@@ -130,6 +131,7 @@ def test_a_carrier_of_long_frames_is_not_taken_for_silent(vad):
         if tick % 10 == 0:
             leg.receive(b"\x10" * 1600)  # 200 ms
         hear([leg], vad, tick * 20.0)
+    leg.tell(everything=True)
     assert pcm(leg) == g711.decode(b"\x10" * 9600)
 
 
