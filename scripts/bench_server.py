@@ -1,5 +1,5 @@
-"""One worker in this process, without a node: assistant 1 hears with Deepgram, thinks with an OpenAI-compatible model
-and speaks with Cartesia, all three at one address. Anybody may call it; it keeps nothing."""
+"""One worker in this process, without a node, or a node of several: assistant 1 hears with Deepgram, thinks with an
+OpenAI-compatible model and speaks with Cartesia, all three at one address. Anybody may call it; it keeps nothing."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # one core is what is measured
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a worker is measured on one core
 
 import uvloop
 
+from actors.node.node import NodeFailed
 from config.assistant import AssistantConfig
 from config.errors import BadInput
 from config.logging import configure
 from config.settings import Settings, load_settings
-from scripts.serving import serve_alone
+from scripts.serving import serve_alone, serve_node, settled
 from scripts.storage import open_database
 from store.assistants import AssistantRepository
 
@@ -33,6 +34,9 @@ def options() -> argparse.Namespace:
     parser.add_argument("--providers", required=True, type=_address, metavar="HOST:PORT", help="where all three are")
     parser.add_argument("--port", type=int, default=9007, help="HTTP and WebSocket (%(default)s)")
     parser.add_argument("--audiosocket-port", type=int, default=4573, help="AudioSocket (%(default)s)")
+    parser.add_argument(
+        "--workers", type=int, default=0, metavar="N", help="a node of so many workers; 0: one, in this process"
+    )
     parser.add_argument("--log-level", default="warning", help="least serious message that is shown (%(default)s)")
     return parser.parse_args()
 
@@ -67,6 +71,8 @@ def settings(args: argparse.Namespace, data_dir: Path) -> Settings:
         "LIMITS__MAX_CALLS": 2000,
         "AUTH__MODE": "open",
         "NODE__DRAIN_S": 0,
+        "NODE__CONTROL_PORT": 0,
+        "OPERATOR__PORT": 0,
         "LOG_LEVEL": args.log_level,
     }
     return load_settings({name: str(value) for name, value in values.items()})
@@ -83,20 +89,24 @@ def main() -> int:
         configure(chosen.log_level, chosen.log_format)
         with open_database(chosen) as database:
             AssistantRepository(database).apply(assistant(args.providers))
-        return _serve(chosen)
+        try:
+            with settled(chosen) as chosen:
+                _serve(chosen, args.workers)
+        except (OSError, NodeFailed) as error:
+            print(f"cannot serve: {error}", file=sys.stderr)
+            return FAILED
+    return 0
 
 
-def _serve(chosen: Settings) -> int:
+def _serve(chosen: Settings, workers: int) -> None:
     def announce(ports: dict[str, int]) -> None:
         print(f"listening: {ports}", flush=True)
 
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve_alone(chosen, announce, until_eof=False))
-    except OSError as error:
-        print(f"cannot listen: {error}", file=sys.stderr)
-        return FAILED
-    return 0
+    if workers:
+        serve_node(chosen, workers, announce, until_eof=False)
+        return
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve_alone(chosen, announce, until_eof=False))
 
 
 if __name__ == "__main__":

@@ -46,6 +46,8 @@ log = logging.getLogger(__name__)
 STOP_S = 5.0  # for the calls to end, and for the ledger's last rows
 GOODBYE_S = 10.0  # for the last words of calls that a drain ends
 CALLS_OF = "calls of "  # + a node: the counter of the calls that it has started
+# A call makes few cycles and many short-lived objects, which Python's 700 would walk dozens of times a second.
+GC_THRESHOLDS = (10_000, 20, 20)
 _LOOK_S = 0.1  # how often a drain looks whether calls are left
 
 
@@ -87,6 +89,7 @@ class Worker:
         await self._listen()
         gc.collect()
         gc.freeze()  # what lives as long as the process is not walked by every full collection
+        gc.set_threshold(*GC_THRESHOLDS)
 
     async def _listen(self) -> None:
         settings = self.settings

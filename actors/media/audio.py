@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 FRAME_MS = 20
@@ -21,15 +21,14 @@ class AudioFormat:
 
     encoding: Encoding
     rate: int
+    # known from the two above, and asked for in every frame of every call
+    sample_bytes: int = field(init=False, repr=False, compare=False)
+    frame_bytes: int = field(init=False, repr=False, compare=False)  # of one 20 ms frame
 
-    @property
-    def sample_bytes(self) -> int:
-        return 2 if self.encoding is Encoding.PCM else 1
-
-    @property
-    def frame_bytes(self) -> int:
-        """Bytes of one 20 ms frame."""
-        return self.rate * FRAME_MS // 1000 * self.sample_bytes
+    def __post_init__(self) -> None:
+        sample_bytes = 2 if self.encoding is Encoding.PCM else 1
+        object.__setattr__(self, "sample_bytes", sample_bytes)
+        object.__setattr__(self, "frame_bytes", self.rate * FRAME_MS // 1000 * sample_bytes)
 
     def duration_ms(self, payload_bytes: int) -> float:
         return payload_bytes * 1000 / (self.rate * self.sample_bytes)
