@@ -1,56 +1,25 @@
 """A keep-alive HTTP/1.1 client for answers that stream: server-sent events from a language model.
 
 Tornado's own AsyncHTTPClient opens a connection for every request, and goes on receiving (and paying for) tokens after
-a cancel. This one, on the same `HTTP1Connection`, keeps its connections, and a cancelled request closes its socket.
+a cancel. This one keeps its connections, and a cancelled request closes its socket.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Callable, Mapping
+from typing import cast
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
-from tornado.http1connection import HTTP1Connection, HTTP1ConnectionParameters
-from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
-from tornado.iostream import IOStream, SSLIOStream, StreamClosedError
-
 from actors.errors import ProviderError
+from actors.providers.http_answer import HttpAnswer
 from actors.providers.remote import CONNECT_S, refused, tls_context
 
 HEADERS_S = 30.0  # an answer that has not begun by then never will; a call gives up long before
 IDLE_S = 60.0  # what was idle for longer may have been forgotten by something on the way
-MAX_EVENT_BYTES = 1_048_576
-MAX_BODY_BYTES = 67_108_864
-_REFUSAL_BYTES = 4096
 
 Refusal = Callable[[int, str], ProviderError]
-
-
-class EventReader:
-    """Cuts a stream into server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-        self._data: list[bytes] = []
-        self._data_bytes = 0
-
-    def feed(self, chunk: bytes) -> list[bytes]:
-        """The `data` of every event that is complete now. Raises `ValueError` for one without an end."""
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
-        events = []
-        for line in lines:
-            line = line.removesuffix(b"\r")
-            if line.startswith(b"data:"):
-                self._data.append(line[5:].removeprefix(b" "))
-                self._data_bytes += len(line)
-            elif not line and self._data:
-                events.append(b"\n".join(self._data))
-                self._data, self._data_bytes = [], 0
-        if len(self._rest) + self._data_bytes > MAX_EVENT_BYTES:
-            raise ValueError(f"an event of more than {MAX_EVENT_BYTES} bytes")
-        return events
 
 
 class HttpClient:
@@ -66,7 +35,7 @@ class HttpClient:
         self._host, self._netloc, self._path = parts.hostname or "", parts.netloc, parts.path
         self._tls = tls_context() if parts.scheme in ("https", "wss") else None
         self._port = parts.port or (443 if self._tls else 80)
-        self._idle: list[tuple[IOStream, float]] = []  # with the time since when, oldest first
+        self._idle: list[_Connection] = []  # the one that was used last at the end
         self._sessions = 0
 
     def acquire(self) -> HttpClient:
@@ -76,7 +45,7 @@ class HttpClient:
     def release(self) -> None:
         self._sessions -= 1
         while len(self._idle) > self._sessions:
-            self._idle.pop(0)[0].close()
+            self._idle.pop(0).close()
         if not self._sessions:
             self._forget()
 
@@ -98,128 +67,161 @@ class HttpClient:
         A status other than 200 raises what `refusal(status, body)` makes of it. Raises `ProviderError`; a body that is
         cut off raises it too, but a server that marks no end (HTTP/1.0) leaves that to the caller.
         """
-        request = RequestStartLine("POST", self._path + path, "")
-        fields = HTTPHeaders({"Host": self._netloc, "Content-Length": str(len(body)), **headers})
-        answer = _Answer(on_data)
-        while not answer.complete:
-            stream, reused = await self._take()
-            try:
-                await self._exchange(stream, request, fields, body, answer)
-            except StreamClosedError:
-                if answer.status or not reused:  # else the server has closed an idle connection: once more
-                    raise self._failure(answer, "closed the connection before it answered") from None
-            else:
-                if answer.error or not answer.complete:
-                    raise self._failure(answer, f"no answer in HTTP within {HEADERS_S:.0f} s")
+        answer = await self._answer_to(self._request(path, headers, body), on_data)
         if answer.status != 200:
             text = answer.refusal.decode("utf-8", "replace")
             raise refusal(answer.status, text) if refusal else refused(self._provider, answer.status, text)
 
-    async def _exchange(
-        self, stream: IOStream, request: RequestStartLine, headers: HTTPHeaders, body: bytes, answer: _Answer
-    ) -> None:
-        answer.abort = stream.close
-        keep = False
-        try:
-            connection = HTTP1Connection(stream, True, _PARAMETERS)
-            connection.write_headers(request, headers, body)
-            connection.finish()
-            await connection.read_response(answer)
-            keep = answer.complete and answer.keeps_connection
-        finally:
-            if keep:
-                self._keep(stream)
-            else:
-                stream.close()
+    def _request(self, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
+        fields = {"Host": self._netloc, "Content-Length": len(body), **headers}
+        lines = (f"{name}: {value}\r\n" for name, value in fields.items())
+        return f"POST {self._path}{path} HTTP/1.1\r\n{''.join(lines)}\r\n".encode() + body
 
-    def _failure(self, answer: _Answer, unanswered: str) -> ProviderError:
-        if isinstance(answer.error, ProviderError):
-            return answer.error
-        if answer.error:
-            return ProviderError(self._provider, f"sent an event that makes no sense ({type(answer.error).__name__})")
-        return ProviderError(self._provider, "broke off its answer" if answer.status else unanswered)
+    async def _answer_to(self, request: bytes, on_data: Callable[[bytes], None]) -> HttpAnswer:
+        while True:
+            connection = self._take() or await self._connect()
+            answer = HttpAnswer(self._provider, on_data)
+            try:
+                await connection.exchange(request, answer)
+                return answer
+            except ConnectionError:
+                if not connection.reused:  # else the server has closed an idle connection: once more
+                    raise ProviderError(self._provider, "closed the connection before it answered") from None
+            except TimeoutError:
+                raise ProviderError(self._provider, f"no answer within {HEADERS_S:.0f} s") from None
+            finally:
+                answer.release()
+                self._leave(connection, answer)
 
     # --- connections ----------------------------------------------------------------------------------------------
 
-    async def _take(self) -> tuple[IOStream, bool]:
-        """A connection, and whether it was used before: the one that was idle for the shortest time."""
+    def _take(self) -> _Connection | None:
+        """The one that was idle for the shortest time."""
         while self._idle:
-            stream, since_s = self._idle.pop()
-            stream.set_close_callback(None)
-            if not stream.closed() and _now() - since_s < IDLE_S:
-                return stream, True
-            stream.close()
-        return await self._connect(), False
+            connection = self._idle.pop()
+            if _now() - connection.idle_since_s < IDLE_S:
+                connection.reused = True
+                return connection
+            connection.close()
+        return None
 
-    async def _connect(self) -> IOStream:
+    async def _connect(self) -> _Connection:
         try:
             async with asyncio.timeout(CONNECT_S):
-                return await self._connect_any()
-        except OSError as error:  # TimeoutError, StreamClosedError and ssl.SSLError are OSErrors
-            cause = getattr(error, "real_error", None) or error
-            text = f"cannot be reached: {cause or type(cause).__name__}"
+                _, connection = await asyncio.get_running_loop().create_connection(
+                    lambda: _Connection(self._lost),
+                    self._host,
+                    self._port,
+                    ssl=self._tls,
+                    server_hostname=self._host if self._tls else None,
+                )
+                return connection
+        except (OSError, UnicodeError) as error:  # TimeoutError and ssl.SSLError are OSErrors
+            text = f"cannot be reached: {str(error) or type(error).__name__}"
             raise ProviderError(self._provider, text) from None
 
-    async def _connect_any(self) -> IOStream:
-        failure = OSError("no address")
-        infos = await asyncio.get_running_loop().getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
-        for family, kind, protocol, _, address in infos:
-            made = socket.socket(family, kind, protocol)
-            stream = SSLIOStream(made, ssl_options=self._tls) if self._tls else IOStream(made)
-            try:
-                await stream.connect(address, server_hostname=self._host)
-                stream.set_nodelay(True)
-                return stream
-            except OSError as error:
-                failure = error
-                stream.close()
-            except BaseException:
-                stream.close()
-                raise
-        raise failure
+    def _leave(self, connection: _Connection, answer: HttpAnswer) -> None:
+        if answer.keeps_connection and connection.all_sent:
+            self._keep(connection)
+        else:
+            connection.close()
 
-    def _keep(self, stream: IOStream) -> None:
-        if stream.closed() or len(self._idle) >= self._sessions:
-            stream.close()
+    def _keep(self, connection: _Connection) -> None:
+        if not connection.usable or len(self._idle) >= self._sessions:
+            connection.close()
             return
-        entry = (stream, _now())
-        self._idle.append(entry)
-        stream.set_close_callback(lambda: self._idle.remove(entry) if entry in self._idle else None)
+        connection.idle_since_s = _now()
+        self._idle.append(connection)
+
+    def _lost(self, connection: _Connection) -> None:
+        if connection in self._idle:
+            self._idle.remove(connection)
 
 
-class _Answer(HTTPMessageDelegate):
-    """One response, as Tornado reads it. It must not raise: Tornado would log a traceback."""
+class _Connection(asyncio.Protocol):
+    """One connection, and the answer that it owes, if any. What comes unasked ends it."""
 
-    def __init__(self, on_data: Callable[[bytes], None]) -> None:
-        self._on_data = on_data
-        self.status = 0
-        self.keeps_connection = self.complete = False
-        self.abort: Callable[[], None] = lambda: None  # closes the connection
-        self.refusal = b""
-        self.error: Exception | None = None
+    def __init__(self, on_lost: Callable[[_Connection], None]) -> None:
+        self._on_lost = on_lost
+        self._transport: asyncio.Transport
+        self._answer: HttpAnswer | None = None
+        self._over: asyncio.Future[None]
+        self.reused = False
+        self.idle_since_s = 0.0
 
-    def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> None:
-        assert isinstance(start_line, ResponseStartLine)
-        self.status = start_line.code
-        wish = headers.get("Connection", "").lower()
-        self.keeps_connection = wish != "close" and (start_line.version == "HTTP/1.1" or wish == "keep-alive")
-        self.keeps_connection &= "Content-Length" in headers or "Transfer-Encoding" in headers
+    @property
+    def usable(self) -> bool:
+        return not self._transport.is_closing()
 
-    def data_received(self, chunk: bytes) -> None:
-        if self.status != 200:
-            self.refusal = (self.refusal + chunk)[:_REFUSAL_BYTES]
-        elif self.error is None:
-            try:
-                self._on_data(chunk)
-            except Exception as error:
-                self.error = error
-                self.abort()
+    @property
+    def all_sent(self) -> bool:
+        """An answer may come before all of the request was taken: such a connection is of no more use."""
+        return not self._transport.get_write_buffer_size()
 
-    def finish(self) -> None:
-        self.complete = True
+    def close(self) -> None:
+        self._transport.abort()
+
+    async def exchange(self, request: bytes, answer: HttpAnswer) -> None:
+        """Returns when the answer is complete.
+
+        Raises `ProviderError`, `ConnectionError` where the connection ends before it, and `TimeoutError`.
+        """
+        if not self.usable:
+            raise ConnectionResetError
+        loop = asyncio.get_running_loop()
+        self._answer, self._over = answer, loop.create_future()
+        late = loop.call_later(HEADERS_S, self._on_late)
+        self._transport.write(request)
+        try:
+            await self._over
+        finally:
+            late.cancel()
+            self._answer = None
+            del self._over  # its error knows this frame
+
+    def _on_late(self) -> None:
+        if self._answer and not self._answer.status:
+            self._settle(TimeoutError())
+
+    def _settle(self, error: Exception | None = None) -> None:
+        self._answer = None
+        if self._over.done():  # cancelled
+            return
+        if error:
+            self._over.set_exception(error)
+        else:
+            self._over.set_result(None)
+
+    # --- what the loop calls --------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        answer = self._answer
+        if answer is None:
+            self.close()
+            return
+        try:
+            answer.receive(data)
+        except ProviderError as error:
+            self._settle(error)
+        else:
+            if answer.complete:
+                self._settle()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._on_lost(self)
+        if self._answer is None:
+            return
+        try:
+            self._answer.end()
+        except (ProviderError, ConnectionError) as failure:
+            self._settle(failure)
+        else:
+            self._settle()
 
 
-_PARAMETERS = HTTP1ConnectionParameters(header_timeout=HEADERS_S, max_body_size=MAX_BODY_BYTES)
 _clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], HttpClient]] = WeakKeyDictionary()
 
 

@@ -11,14 +11,14 @@ repeats the beginning all the same is cut where the rest starts.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import orjson
 from pydantic import Field
 
 from actors.errors import ProviderError, Remedy
-from actors.providers.http_stream import EventReader, http_client
+from actors.providers.http_answer import EventReader
+from actors.providers.http_stream import http_client
 from actors.providers.remote import BaseUrl, RemoteOptions, refused, remedy_of_status
 from actors.providers.spec import Answered, Emit, LlmSession, ProviderSpec, Question, SessionFailed, Token
 
@@ -67,7 +67,7 @@ class OpenAiLlm(LlmSession):
     def __init__(self, options: Any, emit: Emit) -> None:
         super().__init__(options, emit)
         self._client = http_client("openai", self.options.base_url)
-        self._task: asyncio.Task[None] | None = None
+        self._under_way: tuple[asyncio.Task[None], Answer] | None = None
         self._closed = False
 
     async def open(self) -> None:
@@ -78,12 +78,15 @@ class OpenAiLlm(LlmSession):
     def ask(self, question: Question) -> None:
         self.cancel()
         if not self._closed:
-            self._task = asyncio.get_running_loop().create_task(self._answer(question))
+            answer = Answer(question, self.emit)
+            self._under_way = asyncio.get_running_loop().create_task(self._post(question, answer)), answer
 
     def cancel(self) -> None:
-        task, self._task = self._task, None
-        if task is not None:
+        if self._under_way:
+            task, answer = self._under_way
+            self._under_way = None
             task.cancel()  # which closes the connection: the server stops, and charges no more
+            answer.silence()
 
     def close(self) -> None:
         self.cancel()
@@ -91,20 +94,12 @@ class OpenAiLlm(LlmSession):
             self._closed = True
             self._client.release()
 
-    async def _answer(self, question: Question) -> None:
-        task = asyncio.current_task()
-
-        def emit(event: Token | Answered | SessionFailed) -> None:
-            if self._task is task:  # else it was cancelled in the middle of a chunk
-                self.emit(event)
-
-        answer = Answer(question, emit)
+    async def _post(self, question: Question, answer: Answer) -> None:
         try:
             await self._client.post("/chat/completions", self._headers(), self._body(question), answer.feed, _refusal)
             answer.end()
         except ProviderError as error:
-            if not answer.complete:
-                emit(SessionFailed(error))
+            answer.fail(error)
 
     def _headers(self) -> dict[str, str]:
         key = self.options.key()
@@ -128,7 +123,7 @@ class OpenAiLlm(LlmSession):
 class Answer:
     """Turns the body of a streamed answer into `Token`s and one `Answered`."""
 
-    def __init__(self, question: Question, emit: Callable[[Token | Answered], None]) -> None:
+    def __init__(self, question: Question, emit: Emit) -> None:
         self._turn, self._emit = question.turn, emit
         self._events = EventReader()
         self._rest = Unrepeated(question.said)
@@ -147,11 +142,22 @@ class Answer:
         if not self.complete:
             raise ProviderError("openai", "the answer ended in the middle")
 
+    def fail(self, error: ProviderError) -> None:
+        """What goes wrong behind the last token is nothing to the call."""
+        if not self.complete:
+            self._emit(SessionFailed(error))
+
+    def silence(self) -> None:
+        """It was cancelled: nothing of it is emitted any more, be it in the middle of a chunk."""
+        self._emit = lambda event: None
+
     def _take(self, chunk: dict[str, Any]) -> None:
         if error := chunk.get("error"):
             raise _stream_error(error)
-        for choice in chunk["choices"][:1]:
+        for choice in chunk["choices"][:1]:  # none beside the usage figures
             if text := (choice.get("delta") or {}).get("content"):
+                if not isinstance(text, str):
+                    raise TypeError(f"content is {type(text).__name__}")
                 self._say(self._rest.feed(text))
             if choice.get("finish_reason"):
                 self._finish()

@@ -240,6 +240,7 @@ async def test_a_refusal_says_what_helps(fake, make, status, body, remedy):
         (b"not JSON", Remedy.RETRY, "no sense"),
         (b"[]", Remedy.RETRY, "no sense"),
         (b'{"choices":[7]}', Remedy.RETRY, "no sense"),
+        (b'{"choices":[{"delta":{"content":7}}]}', Remedy.RETRY, "no sense"),
         (b"7", Remedy.RETRY, "no sense"),
     ],
 )
