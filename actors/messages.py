@@ -1,9 +1,9 @@
 """Everything that crosses a mailbox in a call: frozen, slotted, one line each: from -> to, meaning.
 
-`utterance` numbers what the assistant says (greeting, answers, prompts) and `turn` the caller's turns, both from 1 and
-never used twice in a call; `segment` numbers the clauses of an utterance. Times `*_ms` are on the caller's audio
-clock: milliseconds of audio since the media began. Objects that live in one process (a wire, the clock) travel in a
-`Local`, which survives the copying mode of the tests.
+`utterance` numbers what the assistant says (greeting, answers, prompts) and `turn` the questions to the responder, both
+from 1 and never used twice in a call; `segment` numbers the clauses of an utterance. Times `*_ms` are on the caller's
+audio clock: milliseconds of audio since the media began. Objects that live in one process (a wire, the clock) travel in
+a `Local`, which survives the copying mode of the tests.
 """
 
 from __future__ import annotations
@@ -177,6 +177,17 @@ class TurnEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnEnding:
+    """Transcriber -> Call: the caller has probably finished, with the words so far. `TurnEnded` or `TurnResumed`
+    follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnResumed:
+    """Transcriber -> Call: the caller goes on after all."""
+
+
+@dataclass(frozen=True, slots=True)
 class Acknowledge:
     """Call -> Transport: the audio before `end_ms` has become a transcript and need not be replayed."""
 
@@ -219,6 +230,9 @@ class AnswerDone:
 
     turn: int
     hang_up: bool
+
+
+Answer = AnswerStarted | Clause | AnswerDone
 
 
 # --- speaking ----------------------------------------------------------------------------------------------------

@@ -10,28 +10,31 @@ from __future__ import annotations
 from typing import Any
 
 from actors.call.delivery import Delivery
-from actors.call.effects import CancelTimer, Effect, End, Role, Said, SetTimer, Stalled, To
+from actors.call.effects import CancelTimer, Effect, End, Role, SetTimer, Stalled, To
 from actors.call.floor import TABLE, TIMERS, Floor, Input
+from actors.call.history import History
+from actors.call.keys import Keys
 from actors.call.latency import TurnLatency
-from actors.call.utterance import Purpose, Utterance
+from actors.call.questions import Questions
+from actors.call.utterance import Purpose
 from actors.call.words import Words
 from actors.errors import Result, Termination
 from actors.messages import (
     Acknowledge,
-    Ask,
-    CancelAnswer,
+    Answer,
+    AnswerDone,
+    AnswerStarted,
+    Clause,
     Finalize,
     PausePlayout,
     ResumePlayout,
     SegmentSpoken,
     Transcript,
 )
-from actors.providers.spec import ChatMessage, Question
 from config.assistant import AssistantConfig
 
 VAD_HANGOVER_MS = 100  # a voice that has paused for this long is reported as ended
 NOISE_MS = 300  # a shorter sound without words is not worth a question back
-DTMF_PAUSE_S = 2.0  # keys pressed within this time belong together; '#' ends them at once
 LAST_WORDS_S = 20.0  # the longest that a call waits for its last words to be heard
 
 
@@ -43,16 +46,14 @@ class Conversation:
         self._effects: list[Effect] = []
         self.floor = Floor.LISTENING
         self.turn = 0
-        self.history: list[ChatMessage] = []
+        self.history = History(self._do, assistant.system_prompt)
+        self.questions = Questions(self._do, self.history)
         self.delivery = Delivery(self._do)
         self._latency = TurnLatency(self._do)
         self._words = Words()
         self._late = False  # the turn was ended without waiting: what the transcriber still says belongs to it
         self._turn_waits = False  # over, but the history does not yet know what was heard
-        self._question = ""  # asked, and no answer was heard yet: still part of the caller's turn
-        self._shown = ""  # the question as it may be stored
-        self._question_open = False  # the responder owes tokens
-        self._keys = ""
+        self._keys = Keys(self._do)
         self._voice = False
         self._voice_since_ms = 0.0
         self._voice_ms = self._voice_end_ms = 0.0
@@ -99,6 +100,7 @@ class Conversation:
         if self._late:
             return
         self._words.heard(transcript.text, transcript.final, transcript.end_ms)
+        self.questions.words_are(self._words.text)
         if self._words_count():
             self._idle_prompts = 0
             self._floor_input(Input.WORDS)
@@ -111,26 +113,22 @@ class Conversation:
         else:
             self._floor_input(Input.TURN_OVER)
 
-    def answer_started(self, now: float, turn: int) -> None:
+    def turn_ending(self, now: float) -> None:
+        """The transcriber thinks that the caller has finished, with the words so far."""
         self._now = now
-        if turn == self.turn:
-            self._latency.first_token(now, turn)
+        if not self._late:
+            self._floor_input(Input.TURN_ENDING)
 
-    def clause(self, now: float, turn: int, text: str) -> None:
-        """The next clause of the answer."""
+    def turn_resumed(self, now: float) -> None:
+        """The caller goes on: what was asked ahead is out of date."""
         self._now = now
-        if turn == self.turn and self._question_open and (utterance := self.delivery.utterance):
-            if not utterance.segments:
-                self._latency.first_clause(now, turn)
-            self.delivery.speak(text)
+        self.questions.drop_ahead()
 
-    def answer_done(self, now: float, turn: int, hang_up: bool) -> None:
+    def answered(self, now: float, answer: Answer) -> None:
+        """The responder has the next piece of an answer."""
         self._now = now
-        if turn == self.turn and self._question_open:
-            self._question_open = False
-            if hang_up:
-                self._termination = Termination(Result.SUCCESS, "assistant_hung_up")
-            self._complete_utterance()
+        if self.questions.take(answer):
+            self._take_answer(answer)
 
     def spoken(self, now: float, message: SegmentSpoken) -> None:
         """The speaker has sent audio to the transport."""
@@ -154,15 +152,14 @@ class Conversation:
         if not flushed:
             return
         if (stopped := self.delivery.stopped(utterance)) is not None:
-            self._remember_heard(stopped, stopped.heard_text(heard_ms), interrupted=True)
+            self.history.remember_heard(stopped, stopped.heard_text(heard_ms), interrupted=True)
         if self._turn_waits and self.delivery.settled:
             self.end_turn()
 
     def dtmf(self, now: float, digit: str) -> None:
         """A key: like a word, it takes the floor."""
         if self._is_addressed(now):
-            self._keys += digit
-            self._do(SetTimer("keys", 0.0 if digit == "#" else DTMF_PAUSE_S))
+            self._keys.press(digit)
 
     def typed(self, now: float, text: str) -> None:
         """A turn by itself, which also interrupts."""
@@ -174,6 +171,7 @@ class Conversation:
     def _is_addressed(self, now: float) -> bool:
         """The caller does something on purpose: fall silent. False if nobody listens any more."""
         self._now, self._idle_prompts = now, 0
+        self.questions.drop_ahead()
         self._do(CancelTimer("idle"))
         if self.floor in (Floor.THINKING, Floor.SPEAKING, Floor.DECIDING):
             self.take_floor()
@@ -200,8 +198,8 @@ class Conversation:
     def wire_closed(self, now: float) -> None:
         """The caller is gone: what was heard is history, nothing else matters any more."""
         self._now = now
-        if self._question:
-            self._remember_caller()
+        self.questions.cancel()
+        self.history.remember_caller(self.turn)
         self.floor, self.delivery.utterance = Floor.ENDED, None
 
     def inspect(self) -> dict[str, Any]:
@@ -210,8 +208,9 @@ class Conversation:
             "state": self.floor.name.lower(),
             "turn": self.turn,
             "voice": self._voice,
-            "history_lines": len(self.history),
-            "answer_pending": self._question_open,
+            "history_lines": len(self.history.lines),
+            "answer_pending": self.questions.open,
+            "answer_ahead": self.questions.pending_ahead,
             "utterance": self.delivery.inspect(),
         }
 
@@ -219,8 +218,9 @@ class Conversation:
 
     def work(self, role: Role) -> str:
         """What the member is doing, so that work which kills it again is recognised; empty when it is idle."""
-        if role == "responder":
-            return f"question {self.turn}" if self._question_open else ""
+        if role == "responder":  # asked ahead or in its time, it is the same work
+            number = self.turn if self.questions.open else self.turn + 1
+            return f"question {number}" if self.questions.open or self.questions.pending_ahead else ""
         if role == "speaker":
             pending = self.delivery.utterance.pending if self.delivery.utterance else None
             return pending.text if pending else ""
@@ -263,6 +263,7 @@ class Conversation:
 
     def go_on_hearing(self) -> None:
         self._cancel_timers("endpoint", "transcript")
+        self.questions.drop_ahead()
         self.floor = Floor.HEARING
 
     def ask_for_transcript(self) -> None:
@@ -278,6 +279,11 @@ class Conversation:
         else:
             self._do(Stalled("transcriber", "no transcript after the end of speech"))
 
+    def think_ahead(self) -> None:
+        """Ask what would be asked if the turn were over, if nothing else belongs to it."""
+        if self.delivery.settled and not self._keys:
+            self.questions.ask_ahead(self._words.text)
+
     def end_turn(self) -> None:
         self._cancel_timers("endpoint", "transcript", "stt_stall")
         self._turn_waits = not self.delivery.settled
@@ -288,9 +294,9 @@ class Conversation:
         if words and self._keys:
             self._ask_keys(words)
         elif words:
-            self._ask(" ".join(filter(None, (self._question, words))))
-        elif self._question:  # only a sound while we were thinking: the question stands
-            self._ask(self._question)
+            self._ask(self.history.question_with(words))
+        elif self.history.question:  # only a sound while we were thinking: the question stands
+            self._ask(self.history.question)
         elif self._keys:
             self._ask_keys()
         elif voice_ms >= NOISE_MS and self.assistant.not_understood:
@@ -341,13 +347,13 @@ class Conversation:
             utterance.started = True
             if utterance.purpose is Purpose.ANSWER:
                 self._latency.audible(self._now, utterance.turn)
-            self._remember_caller()
+            self.history.remember_caller(self.turn)
         if self.floor is Floor.THINKING:
             self.floor = Floor.SPEAKING
 
     def finish_utterance(self) -> None:
         finished = self.delivery.finish()
-        self._remember_heard(finished, finished.text)
+        self.history.remember_heard(finished, finished.text)
         if self._termination is not None:
             self._end()
         elif self._voice:
@@ -369,25 +375,36 @@ class Conversation:
 
     def _ask(self, text: str, shown: str = "") -> None:
         self.turn += 1
-        self._question, self._shown, self._question_open = text, shown or text, True
         self.delivery.begin(Purpose.ANSWER, self.turn)
         self.floor = Floor.THINKING
+        if self._voice:  # the transcriber has heard the end of it before the VAD
+            self._latency.voice_ended(self._now)
         self._latency.asked(self._now, self.turn)
-        self._do(To("responder", Ask(self._current_question())))
+        for answer in self.questions.ask(text, shown or text):
+            self._take_answer(answer)
 
-    def _current_question(self) -> Question:
-        system = (ChatMessage("system", self.assistant.system_prompt),) if self.assistant.system_prompt else ()
-        asked = (ChatMessage("user", self._question),) if self._question else ()
-        said = self.delivery.utterance.text if self.delivery.utterance else ""
-        return Question(self.turn, (*system, *self.history, *asked), said)
+    def _take_answer(self, answer: Answer) -> None:
+        match answer:
+            case AnswerStarted():
+                self._latency.first_token(self._now, self.turn)
+            case Clause(text=text):
+                if self.delivery.utterance and not self.delivery.utterance.segments:
+                    self._latency.first_clause(self._now, self.turn)
+                self.delivery.speak(text)
+            case AnswerDone(hang_up=hang_up):
+                self.questions.open = False
+                if hang_up:
+                    self._termination = Termination(Result.SUCCESS, "assistant_hung_up")
+                self._complete_utterance()
 
     def _ask_once_more(self, with_work: bool) -> None:
-        if not self._question_open or (utterance := self.delivery.utterance) is None:
+        self.questions.responder_lost()
+        if not self.questions.open or (utterance := self.delivery.utterance) is None:
             return
         if with_work:
-            self._do(To("responder", Ask(self._current_question())))
+            self.questions.ask_again(utterance.text)
             return
-        self._question_open = False
+        self.questions.open = False
         if not utterance.segments:
             self.delivery.speak(self.assistant.ask_again)
         self._complete_utterance()
@@ -402,18 +419,17 @@ class Conversation:
         if self.delivery.utterance and self.delivery.utterance.segments:
             self.delivery.complete()
         else:  # an answer without words
-            self._remember_caller()
+            self.history.remember_caller(self.turn)
             self.finish_utterance()
 
     def _drop_utterance(self) -> None:
-        if self._question_open:
-            self._question_open = False
-            self._do(To("responder", CancelAnswer()))
+        self.questions.cancel()
         self.delivery.throw_away()
 
     def _hear_once_more(self) -> None:
         """The transport replays what has no transcript yet; ask again where we had asked before."""
         self._words.forget_interim()
+        self.questions.words_are(self._words.text)
         self._late = False
         if self._voice:
             self._do(SetTimer("stt_stall", self.assistant.stalls.stt_ms / 1000))
@@ -430,7 +446,7 @@ class Conversation:
         self._termination = termination
         self._cancel_timers(*TIMERS, "stt_stall", "keys", "max_duration")
         self._drop_utterance()
-        self._remember_caller()
+        self.history.remember_caller(self.turn)
         if last_words:
             self._do(SetTimer("last_words", LAST_WORDS_S))
             self._say(last_words, Purpose.CLOSING)
@@ -443,7 +459,7 @@ class Conversation:
         self.floor = Floor.ENDED
         self._do(End(self._termination))
 
-    # --- what was said --------------------------------------------------------------------------------------------
+    # --- words and keys -------------------------------------------------------------------------------------------
 
     def _words_count(self) -> bool:
         """Whether the words so far are the caller's turn, and not just a sign that he listens."""
@@ -452,17 +468,6 @@ class Conversation:
         barge_in = self.assistant.barge_in
         return barge_in.enabled and self._words.count(barge_in.ignored_words) >= barge_in.min_words
 
-    def _remember_caller(self) -> None:
-        if self._question:
-            self.history.append(ChatMessage("user", self._question))
-            self._do(Said("user", self.turn, self._shown))
-            self._question = ""
-
-    def _remember_heard(self, utterance: Utterance, text: str, interrupted: bool = False) -> None:
-        if text:
-            self.history.append(ChatMessage("assistant", text))
-            self._do(Said("assistant", utterance.turn, text, interrupted))
-
     def _end_keys(self) -> None:
         """No further key: they are a turn by themselves, or part of what the caller is saying."""
         if self.floor is Floor.LISTENING:
@@ -470,15 +475,10 @@ class Conversation:
             self._ask_keys()
 
     def _ask_keys(self, words: str = "") -> None:
-        """Keys are told to a language model as "pressed 1 2 3"; they may be a PIN: the store gets their number."""
-        keys, self._keys = self._keys.rstrip("#"), ""
-        self._do(CancelTimer("keys"))
-        self._remember_caller()
-        pressed, shown = "pressed " + " ".join(keys), f"[pressed {len(keys)} keys]"
-        if keys:
-            self._ask(f"{pressed} {words}".strip(), f"{shown} {words}".strip())
-        elif words:
-            self._ask(words)
+        self.history.remember_caller(self.turn)
+        question, shown = self._keys.take(words)
+        if question:
+            self._ask(question, shown)
         else:
             self._listen()
 

@@ -61,10 +61,17 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class Speculated:
+    """An answer that was begun before the caller had surely finished is used, or thrown away."""
+
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """Hang up: the conversation is over."""
 
     termination: Termination
 
 
-Effect = To | SetTimer | CancelTimer | Stalled | Said | Measured | End
+Effect = To | SetTimer | CancelTimer | Stalled | Said | Measured | Speculated | End

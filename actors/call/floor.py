@@ -7,6 +7,8 @@ and end; the transcriber reports words and may say itself that the turn is over.
 - HEARING     the caller speaks.
 - SETTLING    the caller has paused. When the silence has lasted the assistant's `silence_ms`, the transcriber is asked
               for what it has; when it answers (or says so by itself), the turn is over. A voice goes back to HEARING.
+              Here, and while the voice is still heard, a transcriber that knows of turns may say that this one is
+              probably ending: then the question is asked ahead (`questions.py`), and nothing else changes.
 - THINKING    a question was asked, or a text given to the voice; nothing is audible yet.
 - SPEAKING    the caller hears the assistant.
 - DECIDING    the caller makes a sound while we think or speak: playout is paused at once. Words that count, or a voice
@@ -38,6 +40,7 @@ class Input(Enum):
     VOICE_STARTED = auto()  # VAD
     VOICE_ENDED = auto()  # VAD, 100 ms after the fact
     WORDS = auto()  # the transcriber has words that count as the caller's
+    TURN_ENDING = auto()  # the transcriber thinks that the caller has finished
     TURN_OVER = auto()  # the transcriber says that the caller has finished
     ENDPOINT = auto()  # timer: the silence has lasted long enough
     TRANSCRIPT_LATE = auto()  # timer: the transcriber was asked and has not answered
@@ -63,6 +66,7 @@ TABLE: dict[Floor, dict[Input, str]] = {
         _I.VOICE_STARTED: "begin_turn",
         _I.VOICE_ENDED: "pass_by",
         _I.WORDS: "begin_turn",
+        _I.TURN_ENDING: "pass_by",
         _I.TURN_OVER: "pass_by",
         _I.ENDPOINT: "pass_by",
         _I.TRANSCRIPT_LATE: "pass_by",
@@ -75,6 +79,7 @@ TABLE: dict[Floor, dict[Input, str]] = {
         _I.VOICE_STARTED: "pass_by",
         _I.VOICE_ENDED: "settle",
         _I.WORDS: "pass_by",
+        _I.TURN_ENDING: "think_ahead",
         _I.TURN_OVER: "end_turn",
         _I.ENDPOINT: "pass_by",
         _I.TRANSCRIPT_LATE: "pass_by",
@@ -87,6 +92,7 @@ TABLE: dict[Floor, dict[Input, str]] = {
         _I.VOICE_STARTED: "go_on_hearing",
         _I.VOICE_ENDED: "pass_by",
         _I.WORDS: "pass_by",
+        _I.TURN_ENDING: "think_ahead",
         _I.TURN_OVER: "end_turn",
         _I.ENDPOINT: "ask_for_transcript",
         _I.TRANSCRIPT_LATE: "settle_without_transcript",
@@ -99,6 +105,7 @@ TABLE: dict[Floor, dict[Input, str]] = {
         _I.VOICE_STARTED: "pause_for_voice",
         _I.VOICE_ENDED: "pass_by",
         _I.WORDS: "take_floor",
+        _I.TURN_ENDING: "pass_by",
         _I.TURN_OVER: "pass_by",
         _I.ENDPOINT: "pass_by",
         _I.TRANSCRIPT_LATE: "pass_by",
@@ -111,6 +118,7 @@ TABLE: dict[Floor, dict[Input, str]] = {
         _I.VOICE_STARTED: "pause_for_voice",
         _I.VOICE_ENDED: "pass_by",
         _I.WORDS: "take_floor",
+        _I.TURN_ENDING: "pass_by",
         _I.TURN_OVER: "forget_words",
         _I.ENDPOINT: "pass_by",
         _I.TRANSCRIPT_LATE: "pass_by",
@@ -123,6 +131,7 @@ TABLE: dict[Floor, dict[Input, str]] = {
         _I.VOICE_STARTED: "pass_by",
         _I.VOICE_ENDED: "ask_for_words",
         _I.WORDS: "take_floor",
+        _I.TURN_ENDING: "pass_by",
         _I.TURN_OVER: "give_floor_back",
         _I.ENDPOINT: "pass_by",
         _I.TRANSCRIPT_LATE: "pass_by",

@@ -8,7 +8,8 @@ from actors.call.effects import Effect, Measured
 
 
 class TurnLatency:
-    """Takes the moments (seconds), emits `Measured` figures (ms)."""
+    """Takes the moments (seconds), emits `Measured` figures (ms). What there is of an answer that was begun before the
+    turn was over counts as having come at its end: after 0 ms."""
 
     def __init__(self, do: Callable[[Effect], None]) -> None:
         self._do = do

@@ -16,7 +16,7 @@ from typing import Any
 from thespian.actors import ActorAddress, ActorExitRequest, ChildActorExited
 
 from actors.call.conversation import VAD_HANGOVER_MS, Conversation
-from actors.call.effects import CancelTimer, Effect, End, Measured, Role, Said, SetTimer, Stalled, To
+from actors.call.effects import CancelTimer, Effect, End, Measured, Role, Said, SetTimer, Speculated, Stalled, To
 from actors.call.events import CallEvent, event_of
 from actors.call.member import Dispatcher
 from actors.call.responder import Responder
@@ -53,6 +53,8 @@ from actors.messages import (
     TakeAudioFrom,
     Transcript,
     TurnEnded,
+    TurnEnding,
+    TurnResumed,
     Typed,
     WireClosed,
 )
@@ -83,9 +85,11 @@ _EVENTS: dict[type, tuple[Role, Callable[[Conversation, float, Any], None]]] = {
     Typed: ("transport", lambda c, now, m: c.typed(now, m.text)),
     Transcript: ("transcriber", lambda c, now, m: c.heard(now, m)),
     TurnEnded: ("transcriber", lambda c, now, m: c.turn_ended(now)),
-    AnswerStarted: ("responder", lambda c, now, m: c.answer_started(now, m.turn)),
-    Clause: ("responder", lambda c, now, m: c.clause(now, m.turn, m.text)),
-    AnswerDone: ("responder", lambda c, now, m: c.answer_done(now, m.turn, m.hang_up)),
+    TurnEnding: ("transcriber", lambda c, now, m: c.turn_ending(now)),
+    TurnResumed: ("transcriber", lambda c, now, m: c.turn_resumed(now)),
+    AnswerStarted: ("responder", lambda c, now, m: c.answered(now, m)),
+    Clause: ("responder", lambda c, now, m: c.answered(now, m)),
+    AnswerDone: ("responder", lambda c, now, m: c.answered(now, m)),
     SegmentSpoken: ("speaker", lambda c, now, m: c.spoken(now, m)),
 }
 
@@ -313,6 +317,8 @@ class Call(Dispatcher):
             case Measured(name=name, turn=turn, value=value):
                 self._services.metrics.turn_measured(name, value)
                 self._write(MetricRow(self._conversation_id, turn, name, value, _utc_now()))
+            case Speculated(kept=kept):
+                self._services.metrics.answer_speculated(kept)
             case End(termination=termination):
                 self._hang_up(termination)
 

@@ -7,8 +7,9 @@ from typing import Any
 from thespian.actors import ActorAddress
 
 from actors.call.member import SessionMember
-from actors.messages import Finalize, Heard, OpenTranscriber, Transcript, TurnEnded
-from actors.providers.spec import EndOfTurn, Final, Interim
+from actors.messages import Finalize, Heard, OpenTranscriber, Transcript, TurnEnded, TurnEnding, TurnResumed
+from actors.providers import spec
+from actors.providers.spec import EagerEndOfTurn, EndOfTurn, Final, Interim
 
 
 class Transcriber(SessionMember):
@@ -49,6 +50,13 @@ class Transcriber(SessionMember):
 
     def receiveMsg_EndOfTurn(self, event: EndOfTurn, sender: ActorAddress) -> None:
         self.tell(TurnEnded())
+
+    def receiveMsg_EagerEndOfTurn(self, event: EagerEndOfTurn, sender: ActorAddress) -> None:
+        self.tell(Transcript(event.text, False, self._callers_ms(self._fed_ms)))
+        self.tell(TurnEnding())
+
+    def receiveMsg_TurnResumed(self, event: spec.TurnResumed, sender: ActorAddress) -> None:
+        self.tell(TurnResumed())
 
     def inspect(self) -> dict[str, Any]:
         return {**super().inspect(), "heard_ms": round(self._fed_ms), "replays": max(0, len(self._seams) - 1)}

@@ -114,6 +114,9 @@ class CartesiaTts(TtsSession):
             self._reopening.cancel()
         self._socket.close()
 
+    async def wait_closed(self) -> None:
+        await self._socket.wait_closed()
+
     # --- what we say ----------------------------------------------------------------------------------------------
 
     def _common(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
-"""Deepgram's streaming recognition, `v1/listen` (nova-2, nova-3).
+"""Deepgram's streaming recognition: what its two protocols share, and `v1/listen` (nova-2, nova-3).
 
+`v2/listen` (flux) is in `deepgram_flux.py`; the model decides. Source of the first:
 https://developers.deepgram.com/reference/speech-to-text/listen-streaming. A segment's result comes as interims and one
 final; finals add up until `speech_final`, the silence that `endpointing_ms` names. Noise can suppress it: then
 `UtteranceEnd`, which goes by the words alone, ends the turn. Both do so at once, without a delay of our own.
@@ -8,12 +9,14 @@ final; finals add up until `speech_final`, the silence that `endpointing_ms` nam
 from __future__ import annotations
 
 import asyncio
+import time
+from abc import abstractmethod
 from collections import deque
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 from urllib.parse import urlencode
 
 import orjson
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from actors.errors import ProviderError, Remedy
 from actors.media.audio import MULAW_8K, PCM_8K, PCM_16K, AudioFormat, Encoding
@@ -29,11 +32,21 @@ ALIVE_S = 2.0  # who has said something within this time owes no answer, rather 
 BURST_MS = 5000.0  # audio that may be sent at once; beyond it Deepgram takes 1.25 times as much as is spoken
 CATCH_UP = 1.25
 
-_ENCODINGS = {Encoding.PCM: "linear16", Encoding.MULAW: "mulaw"}
+ENCODINGS = {Encoding.PCM: "linear16", Encoding.MULAW: "mulaw"}
+
+_NOVA_ONLY = frozenset({"language", "endpointing_ms", "smart_format"})
+_FLUX_ONLY = frozenset({"eager_eot_threshold", "eot_threshold", "eot_timeout_ms"})
+
+Query = list[tuple[str, Any]]
 
 
 class DeepgramOptions(RemoteOptions):
-    """What the assistant's YAML says beside `provider: deepgram` under `stt`."""
+    """What the assistant's YAML says beside `provider: deepgram` under `stt`. The ranges of flux are of
+    https://developers.deepgram.com/docs/flux/configuration.
+
+    0.5 is the usual eager threshold, and never above a legal `eot_threshold`. A lower one begins answers earlier and
+    throws more of them away; each costs a question to the language model.
+    """
 
     provider: ClassVar[str] = "deepgram"
     key_variable: ClassVar[str] = "DEEPGRAM_API_KEY"
@@ -43,24 +56,57 @@ class DeepgramOptions(RemoteOptions):
     language: str = Field("", max_length=20, description="such as en-GB, or multi; empty: the assistant's")
     endpointing_ms: int = Field(250, ge=10, le=5000, description="silence after which the caller has finished")
     smart_format: bool = Field(False, description="digits and dates as one writes them; a little later")
-    keyterms: tuple[str, ...] = Field((), max_length=100, description="names to listen for (nova-3)")
+    keyterms: tuple[str, ...] = Field((), max_length=100, description="names to listen for (nova-3, flux)")
+    eager_eot_threshold: float | None = Field(
+        0.5, ge=0.3, le=0.9, description="flux: how sure it must be to begin an answer; null: wait for the end"
+    )
+    eot_threshold: float = Field(0.7, ge=0.5, le=1.0, description="flux: how sure it must be that the turn is over")
+    eot_timeout_ms: int = Field(5000, ge=500, le=60_000, description="flux: silence that ends a turn anyhow")
+
+    @property
+    def is_flux(self) -> bool:
+        return self.model.startswith("flux-")
+
+    @model_validator(mode="after")
+    def _fits_the_model(self) -> Self:
+        for name in sorted(self.model_fields_set & (_NOVA_ONLY if self.is_flux else _FLUX_ONLY)):
+            kind = "nova" if self.is_flux else "flux"
+            raise ValueError(f"{name}: only {kind} models have this option, and the model is {self.model!r}")
+        if self.eager_eot_threshold and self.eager_eot_threshold > self.eot_threshold:
+            limit = f"must not be above eot_threshold ({self.eot_threshold})"
+            raise ValueError(f"eager_eot_threshold: {limit} (given: {self.eager_eot_threshold})")
+        return self
 
 
 SPECS = (
     ProviderSpec(
         name="deepgram",
         kind="stt",
-        summary="Deepgram nova: fast, many languages, says when the caller has finished",
+        summary="Deepgram nova or flux: fast, many languages, says when the caller has finished",
         options=DeepgramOptions,
-        session="actors.providers.deepgram:DeepgramStt",
+        session="actors.providers.deepgram:deepgram_stt",
         formats=(PCM_8K, PCM_16K, MULAW_8K),
+        ends_turns=True,
     ),
 )
 
 
-class DeepgramStt(SttSession):
+def deepgram_stt(
+    options: DeepgramOptions, emit: Emit, audio: AudioFormat, language: str, phrases: tuple[str, ...]
+) -> SttSession:
+    """The session for the options' model."""
+    from actors.providers.deepgram_flux import FluxStt  # it stands on this module
+
+    kind = FluxStt if options.is_flux else DeepgramStt
+    return kind(options, emit, audio, language, phrases)
+
+
+class DeepgramSession(SttSession):
     """One caller, heard on one connection. Expected phrases are not sent: they would use up the limit of keyterms."""
 
+    path: ClassVar[str]
+    finalize_message: ClassVar[str]
+    keepalive: ClassVar[str] = ""
     options: DeepgramOptions
 
     def __init__(self, options: Any, emit: Emit, audio: AudioFormat, language: str, phrases: tuple[str, ...]) -> None:
@@ -69,8 +115,8 @@ class DeepgramStt(SttSession):
             "deepgram",
             self._on_text,
             lambda error: self.emit(SessionFailed(error)),
-            keepalive=KEEP_ALIVE,
-            keepalive_s=KEEP_ALIVE_S,
+            keepalive=self.keepalive,
+            keepalive_s=KEEP_ALIVE_S if self.keepalive else 0.0,
             error_header="dg-error",
         )
         self._pace = Pace()
@@ -93,7 +139,7 @@ class DeepgramStt(SttSession):
     def finalize(self) -> None:
         if not self._closed:
             self._finalizing = True
-            self._give(FINALIZE)
+            self._give(self.finalize_message)
 
     def close(self) -> None:
         self._closed = True
@@ -103,22 +149,26 @@ class DeepgramStt(SttSession):
                 timer.cancel()
         self._socket.close(CLOSE_STREAM)
 
+    async def wait_closed(self) -> None:
+        await self._socket.wait_closed()
+
     def _url(self) -> str:
-        options = self.options
         query = [
-            ("model", options.model),
-            ("language", options.language or self.language),
-            ("encoding", _ENCODINGS[self.audio.encoding]),
+            ("model", self.options.model),
+            ("encoding", ENCODINGS[self.audio.encoding]),
             ("sample_rate", self.audio.rate),
-            ("channels", 1),
-            ("interim_results", "true"),
-            ("punctuate", "true"),
-            ("endpointing", options.endpointing_ms),
-            ("utterance_end_ms", UTTERANCE_END_MS),
-            *([("smart_format", "true")] if options.smart_format else []),
-            *(("keyterm", keyterm) for keyterm in options.keyterms),
+            *self._query(),
+            *(("keyterm", keyterm) for keyterm in self.options.keyterms),
         ]
-        return f"{options.websocket_url}/v1/listen?{urlencode(query)}"
+        return f"{self.options.websocket_url}{self.path}?{urlencode(query)}"
+
+    @abstractmethod
+    def _query(self) -> Query:
+        """The parameters of this protocol alone."""
+
+    @abstractmethod
+    def _on_message(self, message: dict[str, Any]) -> None:
+        """May raise `ProviderError`, and what a message that makes no sense makes it raise."""
 
     # --- what we say ----------------------------------------------------------------------------------------------
 
@@ -128,34 +178,57 @@ class DeepgramStt(SttSession):
             self._send_outbox()
 
     def _send_outbox(self) -> None:
-        loop = asyncio.get_running_loop()
         while self._outbox:
             message = self._outbox[0]
             if isinstance(message, bytes):
-                wait_s = self._pace.take(self.audio.duration_ms(len(message)), loop.time())
+                wait_s = self._pace.take(self.audio.duration_ms(len(message)), time.monotonic())
                 if wait_s:
-                    self._outbox_timer = loop.call_later(wait_s, self._send_outbox)
+                    self._outbox_timer = asyncio.get_running_loop().call_later(wait_s, self._send_outbox)
                     return
             else:
-                self._start_grace(loop)
+                self._start_grace()
             self._socket.send(self._outbox.popleft())
 
-    def _start_grace(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _start_grace(self) -> None:
         if self._grace_timer is not None:
             self._grace_timer.cancel()
-        self._grace_timer = loop.call_later(FINALIZE_GRACE_S, self._grace_over)
+        self._grace_timer = asyncio.get_running_loop().call_later(FINALIZE_GRACE_S, self._grace_over)
 
     def _grace_over(self) -> None:
         """One that lives had nothing to finalize; a dead one is found by the call, which still waits for us."""
         self._grace_timer = None
-        if self._finalizing and asyncio.get_running_loop().time() - self._heard_from_s < ALIVE_S:
+        if self._finalizing and time.monotonic() - self._heard_from_s < ALIVE_S:
             self._end_turn()
 
     # --- what it says ---------------------------------------------------------------------------------------------
 
     def _on_text(self, payload: bytes) -> None:
-        self._heard_from_s = asyncio.get_running_loop().time()
-        message = orjson.loads(payload)
+        self._heard_from_s = time.monotonic()
+        self._on_message(orjson.loads(payload))
+
+    def _end_turn(self) -> None:
+        """Once: its own word and the answer to `finalize`, whichever comes first, are both."""
+        self._words = self._finalizing = False
+        self.emit(EndOfTurn())
+
+
+class DeepgramStt(DeepgramSession):
+    """`v1/listen`."""
+
+    path, finalize_message, keepalive = "/v1/listen", FINALIZE, KEEP_ALIVE
+
+    def _query(self) -> Query:
+        return [
+            ("language", self.options.language or self.language),
+            ("channels", 1),
+            ("interim_results", "true"),
+            ("punctuate", "true"),
+            ("endpointing", self.options.endpointing_ms),
+            ("utterance_end_ms", UTTERANCE_END_MS),
+            *([("smart_format", "true")] if self.options.smart_format else []),
+        ]
+
+    def _on_message(self, message: dict[str, Any]) -> None:
         kind = message["type"]
         if kind == "Results":
             self._on_results(message)
@@ -175,11 +248,6 @@ class DeepgramStt(SttSession):
             self.emit(Interim(text))
         if (message.get("speech_final") and self._words) or (message.get("from_finalize") and self._finalizing):
             self._end_turn()
-
-    def _end_turn(self) -> None:
-        """Once: what comes first of speech_final and the answer to our Finalize is both."""
-        self._words = self._finalizing = False
-        self.emit(EndOfTurn())
 
 
 class Pace:

@@ -35,9 +35,10 @@ class ProviderSpec:
     kind: Kind
     summary: str
     options: type[Options]
-    session: str  # "module:Class", imported when the first call needs it
+    session: str  # "module:Class" (or a function that makes one), imported when the first call needs it
     formats: tuple[AudioFormat, ...] = ()  # audio it takes (stt) or can make (tts), best first
     word_times: bool = False  # tts: tells when each word is heard
+    ends_turns: bool = False  # stt: says by itself that the caller has finished; else only our VAD does
 
 
 # --- what sessions emit ------------------------------------------------------------------------------------------
@@ -62,6 +63,19 @@ class Final:
 @dataclass(frozen=True, slots=True)
 class EndOfTurn:
     """stt: the caller has finished; all finals of the turn were emitted before (none if nothing was understood)."""
+
+
+@dataclass(frozen=True, slots=True)
+class EagerEndOfTurn:
+    """stt: the caller has probably finished, with `text` since the last final; an answer may be prepared. `EndOfTurn`
+    follows, or `TurnResumed`."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnResumed:
+    """stt: the caller goes on after an `EagerEndOfTurn`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +126,18 @@ class SessionFailed:
     error: ProviderError
 
 
-SessionEvent = Interim | Final | EndOfTurn | Token | Answered | SegmentAudio | SegmentDone | SessionFailed
+SessionEvent = (
+    Interim
+    | Final
+    | EndOfTurn
+    | EagerEndOfTurn
+    | TurnResumed
+    | Token
+    | Answered
+    | SegmentAudio
+    | SegmentDone
+    | SessionFailed
+)
 Emit = Callable[[SessionEvent], None]
 
 
@@ -152,6 +177,9 @@ class Session(ABC):
     @abstractmethod
     def close(self) -> None:
         """Let go of everything at once; emits nothing from now on. May be called twice, and before `open`."""
+
+    async def wait_closed(self) -> None:  # noqa: B027 - most goodbyes need no time
+        """After `close`: until the provider has taken our goodbye. A call need not wait; who ends the loop must."""
 
 
 class SttSession(Session):

@@ -74,7 +74,7 @@ class WebSocketClient(WSListener):
         except WSHandshakeError as error:
             raise self._refusal(error) from None
         except (OSError, WSError) as error:  # TimeoutError and ssl.SSLError are OSErrors
-            raise ProviderError(self._provider, f"cannot be reached: {error or type(error).__name__}") from None
+            raise ProviderError(self._provider, f"cannot be reached: {str(error) or type(error).__name__}") from None
         if self._transport is None and not self._over:
             raise ProviderError(self._provider, "closed the connection in the handshake")
 
@@ -101,6 +101,11 @@ class WebSocketClient(WSListener):
             else:
                 self._transport.send_close(WSCloseCode.OK)
             self._leave(self._transport)
+
+    async def wait_closed(self) -> None:
+        """After `close`: once the goodbye was taken, and the socket is gone."""
+        if self._transport is not None:
+            await self._transport.wait_disconnected()
 
     # --- what picows calls ----------------------------------------------------------------------------------------
 

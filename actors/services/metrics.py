@@ -42,6 +42,9 @@ CATALOGUE: dict[str, Entry] = {
     "turn_latency_seconds": Entry(
         "histogram", ("stage",), "Time of a turn, from the end of the caller's voice, by stage", buckets=_SECONDS
     ),
+    "speculations_total": Entry(
+        "counter", ("outcome",), "Answers begun before the caller had surely finished, kept or dropped"
+    ),
     "provider_errors_total": Entry("counter", ("role", "provider", "code"), "Members of calls that have failed"),
     "actor_restarts_total": Entry("counter", ("role",), "Members of calls that were replaced"),
     "actors": Entry("gauge", ("class",), "Living actors", read=True),
@@ -97,6 +100,9 @@ class Metrics:
         """`name` as in the ledger: llm_first_token_ms is the stage llm_first_token, turn_latency_ms the whole turn."""
         stage = name.removesuffix("_ms").removesuffix("_latency")
         self._told["turn_latency_seconds"].labels(stage).observe(ms / 1000)
+
+    def answer_speculated(self, kept: bool) -> None:
+        self._told["speculations_total"].labels("kept" if kept else "dropped").inc()
 
     def member_failed(self, role: str, provider: str, code: str) -> None:
         self._told["provider_errors_total"].labels(role, provider, code).inc()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -33,11 +34,11 @@ class Cloud:
     def all(self) -> tuple[FakeProvider, ...]:
         return self.stt, self.llm, self.tts
 
-    def assistant(self) -> AssistantConfig:
+    def assistant(self, **changes: Any) -> AssistantConfig:
+        """`changes` of the file; those under `stt` are options of Deepgram."""
         return AssistantConfig.model_validate({
-            "name": "cloud",
-            "greeting": GREETING,
-            "stt": {"provider": "deepgram", "base_url": self.stt.url},
+            **{"name": "cloud", "greeting": GREETING, **changes},
+            "stt": {"provider": "deepgram", "base_url": self.stt.url, **changes.get("stt", {})},
             "llm": {"provider": "openai", "base_url": self.llm.url},
             "tts": {"provider": "cartesia", "base_url": self.tts.url},
         })  # fmt: skip
@@ -109,3 +110,36 @@ async def test_a_caller_who_interrupts(house: House, cloud: Cloud, spoken: Spoke
     report = await held(house, cloud, spoken, "hello, when are you open", "stop it", turns=3, barge_in=True)
     assert report.barge_in_ms is not None and report.barge_in_ms < 600
     assert cloud.tts.cancelled
+
+
+async def test_an_answer_that_is_begun_when_flux_expects_the_end_is_heard_earlier(
+    house: House, cloud: Cloud, spoken: Spoken
+):
+    """The same call twice: flux is sure 1 s after it was nearly so, and the model needs 0.7 s for its first clause."""
+    cloud.stt.eager_ms, cloud.stt.end_ms, cloud.llm.pause_s = 300.0, 1300.0, 0.1
+    sentences = await spoken("when are you open")
+    calls = {}
+    for eager in (0.5, None):
+        ends: list[tuple[int, int]] = []  # (questions, sentences spoken) when a turn ends
+
+        def note(event: str, ends: list[tuple[int, int]] = ends) -> None:
+            if event == "EndOfTurn":
+                ends.append((len(cloud.llm.requests), len(cloud.tts.spoken)))
+
+        cloud.stt.on_turn = note
+        stt = {"model": "flux-general-en", "eager_eot_threshold": eager}
+        patience = {"endpointing": {"silence_ms": 3000}, "stalls": {"next_token_ms": 5000}}
+        await house.hire(cloud.assistant(stt=stt, **patience))
+        report = await place_call(house.plan("cloud", "twilio", sentences))
+        said = [line["text"] for line in report.conversation["messages"] if line["role"] == "assistant"]
+        assert report.answered and said == [GREETING, ANSWER]
+        calls[eager] = report.turns[0].latency_ms, ends
+        cloud.llm.requests.clear()
+        cloud.tts.spoken.clear()
+    (early_ms, early_ends), (late_ms, late_ends) = calls[0.5], calls[None]
+    greeting = late_ends[0][1]
+    assert early_ends[0][0] > 0 and early_ends[0][1] == greeting  # asked, and nothing of the answer was spoken
+    assert late_ends[0][0] == 0
+    assert early_ms < late_ms
+    figures = house.worker.metrics.exposition()
+    assert 'callboard_speculations_total{outcome="kept"} 1.0' in figures

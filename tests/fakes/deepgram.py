@@ -1,4 +1,4 @@
-"""A loopback Deepgram `v1/listen` that hears the language of `tones`.
+"""A loopback Deepgram that hears the language of `tones`: `v1/listen`, and `v2/listen` in `deepgram_flux.py`.
 
 Its clock is the audio that it was given, not the wall: a test may feed it at any speed. `Script.after` counts ms of
 audio. Shapes and rules: developers.deepgram.com, streaming reference; the official SDK is its referee.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -32,12 +33,23 @@ ENCODINGS = {"linear16": Encoding.PCM, "mulaw": Encoding.MULAW}
 
 class FakeDeepgram(FakeProvider):
     """`idle_s`: the wait for audio or KeepAlive before 1011 NET-0001. `speech_final`: noise may suppress it.
-    `empty_finalize`: whether a Finalize with nothing to finalize is answered (the real one may not)."""
+    `empty_finalize`: whether a Finalize with nothing to finalize is answered (the real one may not). Of v2: it is sure
+    enough for an EagerEndOfTurn after `eager_ms` of silence, for an EndOfTurn after `end_ms`; `on_turn(event)` is told
+    of its events but for Update."""
 
-    def __init__(self, idle_s: float = 10.0, speech_final: bool = True, empty_finalize: bool = True) -> None:
+    def __init__(
+        self,
+        idle_s: float = 10.0,
+        speech_final: bool = True,
+        empty_finalize: bool = True,
+        eager_ms: float = 200.0,
+        end_ms: float = 500.0,
+    ) -> None:
         super().__init__()
         self.idle_s, self.speech_final, self.empty_finalize = idle_s, speech_final, empty_finalize
-        self.controls: list[str] = []  # KeepAlive, Finalize, CloseStream, as they came
+        self.eager_ms, self.end_ms = eager_ms, end_ms
+        self.on_turn: Callable[[str], None] = lambda event: None
+        self.controls: list[str] = []  # KeepAlive, Finalize, ForceEndTurn, CloseStream, as they came
         self.audio_ms: list[float] = []  # of each connection
         self.lead_ms = 0.0  # the most that audio was ahead of 1.25 times the clock
 
@@ -46,11 +58,16 @@ class FakeDeepgram(FakeProvider):
         return f"ws://127.0.0.1:{self.port}"
 
     def routes(self):
-        return [("/v1/listen", _Listen, {"fake": self})]
+        from tests.fakes.deepgram_flux import FluxListen  # it stands on this module
+
+        return [("/v1/listen", _Listen, {"fake": self}), ("/v2/listen", FluxListen, {"fake": self})]
 
 
-class _Listen(FakeSocket):
+class Listen(FakeSocket):
+    """What both protocols share: who may come in, and audio in steps of 10 ms."""
+
     fake: FakeDeepgram
+    kinds: tuple[str, ...]  # of text messages
 
     def refusal(self) -> tuple[int, dict[str, str], bytes]:
         if self.script.status:
@@ -60,8 +77,70 @@ class _Listen(FakeSocket):
         return _refused(400, fault) if (fault := self._query_fault()) else (0, {}, b"")
 
     def _query_fault(self) -> str:
-        query = {name: values[0].decode() for name, values in self.request.query_arguments.items()}
-        self.query = query
+        self.query = {name: values[0].decode() for name, values in self.request.query_arguments.items()}
+        return self.query_fault(self.query)
+
+    def query_fault(self, query: dict[str, str]) -> str:
+        raise NotImplementedError
+
+    def opened(self) -> None:
+        audio = AudioFormat(ENCODINGS[self.query["encoding"]], int(self.query["sample_rate"]))
+        self.audio, self.convert = audio, Converter(audio, PCM_8K)
+        self.number = len(self.fake.audio_ms)
+        self.fake.audio_ms.append(0.0)
+        self.opened_s = self.alive_s = time.monotonic()
+        self.heard_ms = self.told_ms = self.quiet_ms = 0.0
+        self.left_over = b""  # less than a step
+
+    def on_text(self, message: str) -> None:
+        self.alive_s = time.monotonic()
+        kind = _kind(message)
+        if kind not in self.kinds:
+            self.violation(f"unknown message {message!r}")
+            self.on_unknown(message)
+            return
+        self.fake.controls.append(kind)
+        self.on_control(kind)
+
+    def on_unknown(self, message: str) -> None:
+        raise NotImplementedError
+
+    def on_control(self, kind: str) -> None:
+        raise NotImplementedError
+
+    def on_audio(self, payload: bytes) -> None:
+        self.alive_s = now = time.monotonic()
+        if not payload:
+            self.violation("an empty audio message")
+            self.on_control("CloseStream")
+            return
+        if len(payload) % self.audio.sample_bytes:
+            self.violation("half a sample")
+        self.fake.audio_ms[self.number] += self.audio.duration_ms(len(payload))
+        ahead_ms = self.fake.audio_ms[self.number] - (now - self.opened_s) * 1250
+        self.fake.lead_ms = max(self.fake.lead_ms, ahead_ms)
+        pcm = self.left_over + self.convert.convert(payload)
+        step = PCM_8K.rate * STEP_MS // 1000 * 2
+        whole = len(pcm) - len(pcm) % step
+        self.left_over = pcm[whole:]
+        for start in range(0, whole, step):
+            self._hear(pcm[start : start + step])
+        self.play(self.heard_ms)
+
+    def _hear(self, step: bytes) -> None:
+        self.heard_ms += STEP_MS
+        loud = max(abs(sample) for sample in memoryview(step).cast("h")) > LOUD
+        self.quiet_ms = 0.0 if loud else self.quiet_ms + STEP_MS
+        self.hear(step, loud)
+
+    def hear(self, step: bytes, loud: bool) -> None:
+        raise NotImplementedError
+
+
+class _Listen(Listen):
+    kinds = ("KeepAlive", "Finalize", "CloseStream")
+
+    def query_fault(self, query: dict[str, str]) -> str:
         if unknown := query.keys() - PARAMETERS:
             return f"unknown parameters {sorted(unknown)}"
         if "model" not in query or query.get("encoding") not in ENCODINGS:
@@ -77,19 +156,13 @@ class _Listen(FakeSocket):
         return ""
 
     def opened(self) -> None:
-        audio = AudioFormat(ENCODINGS[self.query["encoding"]], int(self.query["sample_rate"]))
-        self.audio, self.convert = audio, Converter(audio, PCM_8K)
+        super().opened()
         endpointing = self.query.get("endpointing", "10")
         self.endpointing_ms = float("inf") if endpointing == "false" else int(endpointing)
         self.utterance_end_ms = int(self.query.get("utterance_end_ms", 0)) or float("inf")
         self.interims = self.query.get("interim_results") == "true"
-        self.number = len(self.fake.audio_ms)
-        self.fake.audio_ms.append(0.0)
-        self.opened_s = self.alive_s = time.monotonic()
-        self.heard_ms = self.segment_ms = self.told_ms = 0.0
+        self.segment_ms = 0.0
         self.pcm = bytearray()  # of the segment
-        self.left_over = b""  # less than a step
-        self.quiet_ms = 0.0
         self.words_since_end = self.said_final = False
         self.watch = asyncio.get_running_loop().call_later(self.fake.idle_s, self._check_idle)
 
@@ -105,14 +178,10 @@ class _Listen(FakeSocket):
 
     # --- what it is told ------------------------------------------------------------------------------------------
 
-    def on_text(self, message: str) -> None:
-        self.alive_s = time.monotonic()
-        kind = _kind(message)
-        if kind is None:
-            self.violation(f"unknown message {message!r}")
-            self.say({"type": "Error", "variant": "SchemaError", "description": "unknown message", "message": message})
-            return
-        self.fake.controls.append(kind)
+    def on_unknown(self, message: str) -> None:
+        self.say({"type": "Error", "variant": "SchemaError", "description": "unknown message", "message": message})
+
+    def on_control(self, kind: str) -> None:
         if kind == "Finalize" and (self._text() or self.fake.empty_finalize):
             self._final(speech_final=False, from_finalize=True)
         elif kind == "CloseStream":
@@ -127,30 +196,7 @@ class _Listen(FakeSocket):
         })  # fmt: skip
         self.close(1000)
 
-    def on_audio(self, payload: bytes) -> None:
-        self.alive_s = now = time.monotonic()
-        if not payload:
-            self.violation("an empty audio message")
-            self._close_stream()
-            return
-        if len(payload) % self.audio.sample_bytes:
-            self.violation("half a sample")
-        self.fake.audio_ms[self.number] += self.audio.duration_ms(len(payload))
-        self.fake.lead_ms = max(
-            self.fake.lead_ms, self.fake.audio_ms[self.number] - (now - self.opened_s) * 1250
-        )  # fmt: skip
-        pcm = self.left_over + self.convert.convert(payload)
-        step = PCM_8K.rate * STEP_MS // 1000 * 2
-        whole = len(pcm) - len(pcm) % step
-        self.left_over = pcm[whole:]
-        for start in range(0, whole, step):
-            self._hear(pcm[start : start + step])
-        self.play(self.heard_ms)
-
-    def _hear(self, step: bytes) -> None:
-        self.heard_ms += STEP_MS
-        loud = max(abs(sample) for sample in memoryview(step).cast("h")) > LOUD
-        self.quiet_ms = 0.0 if loud else self.quiet_ms + STEP_MS
+    def hear(self, step: bytes, loud: bool) -> None:
         if loud or self.pcm:
             if not self.pcm:
                 self.segment_ms = self.told_ms = self.heard_ms - STEP_MS
@@ -208,8 +254,7 @@ def _kind(message: str) -> str | None:
         content = orjson.loads(message)
     except orjson.JSONDecodeError:
         return None
-    kind = content.get("type") if isinstance(content, dict) else None
-    return kind if kind in ("KeepAlive", "Finalize", "CloseStream") else None
+    return content.get("type") if isinstance(content, dict) else None
 
 
 def _refused(status: int, text: str) -> tuple[int, dict[str, str], bytes]:

@@ -16,6 +16,7 @@ from actors.media.audio import PCM_8K, AudioFormat, Encoding
 from actors.media.resample import Converter
 from actors.providers.spec import (
     Answered,
+    EagerEndOfTurn,
     EndOfTurn,
     Final,
     Interim,
@@ -104,6 +105,10 @@ class FakeOptions(Options):
     tag: str = ""
 
 
+class FakeSttOptions(FakeOptions):
+    eager: bool = False  # takes words that have not changed for 200 ms for the end of the turn
+
+
 class FakeTtsOptions(FakeOptions):
     speed: float = 4.0  # audio seconds made per second
     word_times: bool = True
@@ -118,8 +123,11 @@ class FakeLlmOptions(FakeOptions):
 class FakeStt(_Fallible, SttSession):
     """Reads the tones that it hears; interims every 200 ms of sound, finals when asked."""
 
-    def __init__(self, options: FakeOptions, emit, audio: AudioFormat, language: str, phrases: tuple[str, ...]) -> None:
+    def __init__(
+        self, options: FakeSttOptions, emit, audio: AudioFormat, language: str, phrases: tuple[str, ...]
+    ) -> None:
         super().__init__(options, emit, audio, language, phrases)
+        self._text = ""
         self._pcm = bytearray()
         self._convert = Converter(audio, PCM_8K)
         self._fed_ms = self._told_ms = 0.0
@@ -136,13 +144,16 @@ class FakeStt(_Fallible, SttSession):
         self._pcm += self._convert.convert(payload)
         if self._fed_ms - self._told_ms >= 200:
             self._told_ms = self._fed_ms
-            self.emit(Interim(" ".join(tones.read(bytes(self._pcm)))))
+            before, self._text = self._text, " ".join(tones.read(bytes(self._pcm)))
+            is_over = self.options.eager and self._text and self._text == before
+            self.emit(EagerEndOfTurn(self._text) if is_over else Interim(self._text))
 
     def finalize(self) -> None:
         if self.strikes("finalize"):
             return
         text = " ".join(tones.read(bytes(self._pcm)))
         self._pcm.clear()
+        self._text = ""
         if text:
             self.emit(Final(text, self._fed_ms))
         self.emit(EndOfTurn())
@@ -246,7 +257,7 @@ SPECS = (
         name="fake",
         kind="stt",
         summary="reads tones",
-        options=FakeOptions,
+        options=FakeSttOptions,
         session="tests.fakes.providers:FakeStt",
         formats=_FORMATS,
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 
+import orjson
 import pytest
 from deepgram import AsyncDeepgramClient
 from deepgram.core.api_error import ApiError
@@ -17,36 +18,40 @@ from deepgram.listen.v1.types import (
     ListenV1SpeechStarted,
     ListenV1UtteranceEnd,
 )
+from deepgram.listen.v2.client import AsyncV2Client
+from deepgram.listen.v2.types import ListenV2Connected, ListenV2FatalError, ListenV2TurnInfo
 
 from actors.media.audio import PCM_8K
 from actors.providers.deepgram import DeepgramOptions, DeepgramStt
+from actors.providers.deepgram_flux import FluxStt
 from actors.providers.spec import EndOfTurn
 from tests.fakes import tones
-from tests.fakes.deepgram import FakeDeepgram
+from tests.fakes.deepgram import FakeDeepgram, Listen
+from tests.fakes.deepgram_flux import FluxListen
 from tests.fakes.emitted import Emitted
 
-STRICT = {
+V1 = {
     "Results": ListenV1Results,
     "Metadata": ListenV1Metadata,
     "SpeechStarted": ListenV1SpeechStarted,
     "UtteranceEnd": ListenV1UtteranceEnd,
     "Error": ListenV1Error,
 }
+V2 = {"Connected": ListenV2Connected, "TurnInfo": ListenV2TurnInfo, "Error": ListenV2FatalError}
 
 
 @pytest.fixture
 async def fake(monkeypatch):
     """Its messages are checked as they leave: the SDK's client builds its objects without looking."""
-    from tests.fakes.deepgram import _Listen
-
     said: list[str] = []
 
-    def say(self, message):
-        STRICT[message["type"]].model_validate(message)
+    def say_raw(self, payload):
+        message, models = orjson.loads(payload), V2 if isinstance(self, FluxListen) else V1
+        models[message["type"]].model_validate(message)
         said.append(message["type"])
-        super(_Listen, self).say(message)
+        super(Listen, self).say_raw(payload)
 
-    monkeypatch.setattr(_Listen, "say", say)
+    monkeypatch.setattr(Listen, "say_raw", say_raw)
     async with FakeDeepgram(speech_final=False) as fake:
         fake.said = said
         yield fake
@@ -103,4 +108,52 @@ async def test_every_parameter_of_ours_is_one_of_theirs(fake, monkeypatch):
     await emitted.until(EndOfTurn)
     stt.close()
     known = inspect.signature(AsyncV1Client.connect).parameters
+    assert {name for name, _ in fake.requests[0]["query"]} <= set(known)
+
+
+# --- v2: flux ---------------------------------------------------------------------------------------------------------
+
+
+async def test_flux_holds_a_conversation(fake):
+    heard = []
+    query = {"model": "flux-general-en", "encoding": "linear16", "sample_rate": "8000", "eager_eot_threshold": "0.5"}
+    async with client(fake).listen.v2.connect(**query) as connection:
+        connection.on(EventType.MESSAGE, heard.append)
+        spoken = tones.spell("good morning"), PCM_8K.silence(300), tones.spell("deepgram"), PCM_8K.silence(900)
+        audio = b"".join(spoken) + tones.spell("one more")
+        for start in range(0, len(audio), 800):
+            await connection.send_media(audio[start : start + 800])
+        await connection.send_force_end_turn()
+        await connection.send_close_stream()
+        await connection.start_listening()
+    assert isinstance(heard[0], ListenV2Connected)
+    turns = [m for m in heard if isinstance(m, ListenV2TurnInfo) and m.event != "Update"]
+    assert [m.event for m in turns] == [
+        *("StartOfTurn", "EagerEndOfTurn", "TurnResumed", "EagerEndOfTurn", "EndOfTurn", "StartOfTurn", "EndOfTurn")
+    ]
+    eager, over, forced = turns[3], turns[4], turns[6]
+    assert eager.transcript == over.transcript == "good morning deepgram" and forced.transcript == "one more"
+    assert (over.trigger, forced.trigger) == ("model", "manual")
+    assert [m.sequence_id for m in heard] == list(range(len(heard)))
+    assert fake.controls == ["ForceEndTurn", "CloseStream"] and not fake.violations
+
+
+async def test_an_error_of_flux_has_its_shape(fake, monkeypatch):
+    monkeypatch.setenv("DEEPGRAM_API_KEY", fake.key)
+    emitted = Emitted()
+    stt = FluxStt(DeepgramOptions(base_url=fake.url, model="flux-general-en"), emitted, PCM_8K, "en-US", ())
+    await stt.open()
+    stt._give('{"type":"KeepAlive"}')  # which it does not have
+    assert "UNPARSABLE_CLIENT_MESSAGE" in str(await emitted.failure())
+    assert "Error" in fake.said
+    stt.close()
+
+
+async def test_every_parameter_for_flux_is_one_of_theirs(fake, monkeypatch):
+    monkeypatch.setenv("DEEPGRAM_API_KEY", fake.key)
+    options = DeepgramOptions(base_url=fake.url, model="flux-general-multi", keyterms=["Acme"])
+    stt = FluxStt(options, Emitted(), PCM_8K, "en-US", ())
+    await stt.open()
+    stt.close()
+    known = inspect.signature(AsyncV2Client.connect).parameters
     assert {name for name, _ in fake.requests[0]["query"]} <= set(known)

@@ -21,6 +21,7 @@ from actors.providers.registry import Registry
 from actors.services.shared import Services
 from config.assistant import AssistantConfig
 from store.records import CallContext, ConversationEnd, EventRow, MessageRow
+from tests.actors.call.stage import Stage
 from tests.fakes.phone import Phone
 from tests.fakes.providers import FAULTS, QUESTIONS
 from tests.fakes.vad import LoudnessVad
@@ -114,3 +115,11 @@ async def theatre() -> AsyncIterator[Theatre]:
     yield theatre
     await theatre.close()
     FAULTS.clear()
+
+
+@pytest.fixture
+def stage() -> Stage:
+    """A conversation whose greeting was heard."""
+    stage = Stage()
+    stage.speak_out()
+    return stage

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from actors.call.conversation import Conversation
-from actors.call.effects import CancelTimer, End, Measured, Said, SetTimer, Stalled, To
+from actors.call.effects import Measured, Stalled
 from actors.call.floor import Floor
 from actors.messages import (
     Acknowledge,
@@ -24,104 +21,7 @@ from actors.messages import (
     Transcript,
 )
 from actors.providers.spec import Word
-from config.assistant import AssistantConfig
-
-
-def assistant(**changes: Any) -> AssistantConfig:
-    fields = {"name": "test", "greeting": "Hello there.", "stt": "fake", "llm": "fake", "tts": "fake", **changes}
-    return AssistantConfig.model_validate(fields)
-
-
-class Stage:
-    """Runs a conversation: feeds inputs with a virtual clock, keeps effects, fires timers when time passes."""
-
-    def __init__(self, **changes: Any) -> None:
-        self.conversation = Conversation(assistant(**changes))
-        self.now = 100.0
-        self.effects: list[Any] = []
-        self.timers: dict[str, float] = {}
-        self.heard_on_flush: float | None = None  # the transport answers each flush with this
-        self.do("started")
-
-    def do(self, name: str, *args: Any, **kwargs: Any) -> list[Any]:
-        getattr(self.conversation, name)(self.now, *args, **kwargs)
-        new = self.conversation.take_effects()
-        for effect in new:
-            if isinstance(effect, SetTimer):
-                self.timers[effect.name] = self.now + effect.delay_s
-            elif isinstance(effect, CancelTimer):
-                self.timers.pop(effect.name, None)
-        self.effects += new
-        if self.heard_on_flush is not None:
-            for flush in self.sent(FlushPlayout, new):
-                new += self.do("playout_stopped", flush.utterance, self.heard_on_flush, True)
-        return new
-
-    def wait(self, seconds: float) -> list[Any]:
-        """Let time pass, with the timers that fall due."""
-        new, end = [], self.now + seconds
-        while due := [(at, name) for name, at in self.timers.items() if at <= end]:
-            self.now, name = min(due)
-            del self.timers[name]
-            new += self.do("timer", name)
-        self.now = end
-        return new
-
-    def sent(self, kind: type, effects: list[Any] | None = None) -> list[Any]:
-        chosen = self.effects if effects is None else effects
-        return [e.message for e in chosen if isinstance(e, To) and isinstance(e.message, kind)]
-
-    def said(self) -> list[tuple[str, str, bool]]:
-        return [(e.role, e.text, e.interrupted) for e in self.effects if isinstance(e, Said)]
-
-    def ends(self) -> list[str]:
-        return [e.termination.reason for e in self.effects if isinstance(e, End)]
-
-    @property
-    def floor(self) -> Floor:
-        return self.conversation.floor
-
-    def speak_out(self) -> None:
-        """The speaker delivers everything of the current utterance and the caller hears it all."""
-        utterance = self.deliver()
-        self.do("playout_started", utterance)
-        self.do("playout_done", utterance)
-
-    def deliver(self, each_ms: float = 200.0) -> int:
-        utterance = self.conversation.delivery.utterance
-        assert utterance is not None
-        for segment in [s for s in utterance.segments if not s.done]:
-            words = tuple(Word(w, i * each_ms, (i + 1) * each_ms) for i, w in enumerate(segment.text.split()))
-            self.do("spoken", SegmentSpoken(utterance.number, segment.number, len(words) * each_ms, words))
-            self.do("spoken", SegmentSpoken(utterance.number, segment.number, 0.0, done=True))
-        return utterance.number
-
-    def caller_says(self, text: str, voice_ms: float = 1000.0) -> list[Any]:
-        """Voice, silence, and the transcriber's answer to our question for a transcript."""
-        start = self.now * 1000
-        self.do("voice_started", start)
-        self.wait(voice_ms / 1000)
-        self.wait(0.1)
-        new = self.do("voice_ended", start + voice_ms)
-        new += self.wait(0.4)
-        if text:
-            new += self.do("heard", Transcript(text, True, start + voice_ms))
-        return new + self.do("turn_ended")
-
-    def answer(self, *clauses: str, hang_up: bool = False, done: bool = True) -> None:
-        turn = self.conversation.turn
-        self.do("answer_started", turn)
-        for clause in clauses:
-            self.do("clause", turn, clause)
-        if done:
-            self.do("answer_done", turn, hang_up)
-
-
-@pytest.fixture
-def stage() -> Stage:
-    stage = Stage()
-    stage.speak_out()
-    return stage
+from tests.actors.call.stage import Stage
 
 
 def test_a_turn_from_greeting_to_answer(stage: Stage):
@@ -432,4 +332,13 @@ def test_the_caller_hanging_up_leaves_the_history_true(stage: Stage):
     stage.do("playout_stopped", utterance, 390.0, True)
     stage.do("wire_closed")
     assert stage.said()[-1] == ("assistant", "Once upon", True)
+    assert stage.floor is Floor.ENDED
+
+
+def test_an_answer_that_comes_after_the_caller_has_hung_up_is_nobodys(stage: Stage):
+    stage.caller_says("tell me a story")
+    stage.do("wire_closed")
+    said = stage.said()
+    stage.answer("Once upon a time.")
+    assert stage.said() == said
     assert stage.floor is Floor.ENDED

@@ -42,6 +42,7 @@ SERVERS: dict[str, Callable[[], FakeProvider]] = {
 }
 OPTIONS: dict[str, dict[str, Any]] = {
     "deepgram": {"endpointing_ms": 5000},
+    "deepgram flux": {"model": "flux-general-en", "eot_threshold": 1.0},
     "script": {"intents": INTENTS, "sorry": ["Pardon?"], "tokens_per_s": 500},
 }
 ANSWERS = {"script": "We are open from nine to five.", "fake": "you said are you open today"}
@@ -49,13 +50,14 @@ ANSWERS = {"script": "We are open from nine to five.", "fake": "you said are you
 
 @asynccontextmanager
 async def provided(name: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Registry, ProviderChoice]]:
-    registry = Registry(["tests.fakes.providers"])
+    registry, options = Registry(["tests.fakes.providers"]), OPTIONS.get(name, {})
+    name = name.split()[0]
     if name not in SERVERS:
-        yield registry, ProviderChoice(provider=name, **OPTIONS.get(name, {}))
+        yield registry, ProviderChoice(provider=name, **options)
         return
     async with SERVERS[name]() as server:
         monkeypatch.setenv(f"{name.upper()}_API_KEY", server.key)
-        yield registry, ProviderChoice(provider=name, base_url=server.url, **OPTIONS.get(name, {}))
+        yield registry, ProviderChoice(provider=name, base_url=server.url, **options)
         await server.until(lambda: not server.open)  # whoever was closed has gone
         assert not server.violations
 
@@ -63,7 +65,7 @@ async def provided(name: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 # --- stt -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["fake", "deepgram"])
+@pytest.fixture(params=["fake", "deepgram", "deepgram flux"])
 async def stt(request, monkeypatch) -> AsyncIterator[tuple[SttSession, Emitted]]:
     async with provided(request.param, monkeypatch) as (registry, choice):
         emitted = Emitted()

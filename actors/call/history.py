@@ -1,0 +1,42 @@
+"""What was said in a call, as it was heard, and the caller's question that is not history yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from actors.call.effects import Effect, Said
+from actors.call.utterance import Utterance
+from actors.providers.spec import ChatMessage
+
+
+class History:
+    """A question becomes history when its answer becomes audible: until then the caller may go on with it."""
+
+    def __init__(self, do: Callable[[Effect], None], system_prompt: str) -> None:
+        self._do, self._system = do, (ChatMessage("system", system_prompt),) if system_prompt else ()
+        self.lines: list[ChatMessage] = []
+        self.question = ""  # asked, and no answer was heard yet: still part of the caller's turn
+        self._shown = ""  # the question as it may be stored
+
+    def ask(self, question: str, shown: str) -> None:
+        self.question, self._shown = question, shown
+
+    def question_with(self, words: str) -> str:
+        """What was asked and has no audible answer yet is part of the turn."""
+        return " ".join(filter(None, (self.question, words)))
+
+    def before(self, question: str) -> tuple[ChatMessage, ...]:
+        """What a language model is given that shall answer the question, which may be empty."""
+        asked = (ChatMessage("user", question),) if question else ()
+        return (*self._system, *self.lines, *asked)
+
+    def remember_caller(self, turn: int) -> None:
+        if self.question:
+            self.lines.append(ChatMessage("user", self.question))
+            self._do(Said("user", turn, self._shown))
+            self.question = ""
+
+    def remember_heard(self, utterance: Utterance, text: str, interrupted: bool = False) -> None:
+        if text:
+            self.lines.append(ChatMessage("assistant", text))
+            self._do(Said("assistant", utterance.turn, text, interrupted))
