@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 from config.errors import CallboardError, ConfigError
 from scripts.command import FAILED, INTERRUPTED, USAGE, HelpFormatter, epilog
-from scripts.commands import assistant, call, calls, check, demo, key, look, operate, serve, settings
+from scripts.commands import assistant, call, calls, check, demo, key, look, operate, providers, serve, settings
 
 # Modules of sub-commands import what they need when they run: `callboard --help` stays fast.
-_GROUPS = (demo, serve, call, calls, check, settings, assistant, key, look, operate)
+_GROUPS = (demo, serve, call, calls, check, settings, assistant, providers, key, look, operate)
 
 _EXAMPLES = """
 callboard demo

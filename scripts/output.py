@@ -45,6 +45,11 @@ def print_json(value: Any, *, indent: bool = True) -> None:
     sys.stdout.flush()
 
 
+def printable(text: str) -> str:
+    """What others have said must not steer the terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
 def _plain(value: Any) -> Any:
     from pathlib import Path
 

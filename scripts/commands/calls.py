@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from config.errors import ConfigError
 from scripts.command import OK, add_command, add_json_flag
-from scripts.output import console, print_json, print_table
+from scripts.output import console, print_json, print_table, printable
 from scripts.storage import load_environment, open_database
 
 if TYPE_CHECKING:
@@ -130,16 +130,11 @@ def _ending(call: CallSummary) -> str:
 
 
 def _words(text: str, interrupted: bool) -> str:
-    return _plain(text) + " ... (interrupted)" * interrupted
+    return printable(text) + " ... (interrupted)" * interrupted
 
 
 def _data(event: EventRow) -> str:
-    return _plain(", ".join(f"{name}={value}" for name, value in event.data.items()))
-
-
-def _plain(text: str) -> str:
-    """What others have said must not steer the terminal."""
-    return "".join(character if character.isprintable() else " " for character in text)
+    return printable(", ".join(f"{name}={value}" for name, value in event.data.items()))
 
 
 def _offset(start: datetime, at: datetime) -> str:
