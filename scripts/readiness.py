@@ -72,18 +72,6 @@ def _voice_parts() -> Iterator[Finding]:
 
     for name, ok, hint in check_voice_parts():
         yield Finding(f"voice: {name}", ok, "there" if ok else "missing", hint)
-    yield _voice_detector()
-
-
-def _voice_detector() -> Finding:
-    from actors.media.vad import VoicePartMissing, find_model
-
-    part = "voice: Silero VAD"
-    try:
-        find_model()
-    except VoicePartMissing as error:
-        return Finding(part, False, "missing", str(error))
-    return Finding(part, True, "there")
 
 
 def _port(what: str, host: str, port: int, option: str) -> Finding:

@@ -44,7 +44,7 @@ _count_seconds() {
 
 # --- the virtual environment ---------------------------------------------------------------------------------------
 
-# ensure_venv [dev]: .venv with the package and the voice parts; with `dev`, what the tests need too.
+# ensure_venv [dev]: .venv with the package; with `dev`, what the tests need too.
 ensure_venv() {
     local extra=${1:-} wanted stamp
     wanted=$(sha256sum setup.cfg)
@@ -56,9 +56,6 @@ ensure_venv() {
     [[ -x .venv/bin/pip ]] || _make_venv
     run_step "Installing Callboard${extra:+ and its test tools} into .venv" \
         .venv/bin/pip install --quiet --disable-pip-version-check -e ".${extra:+[$extra]}"
-    # Its metadata asks for torch (2 GB); the model file needs onnxruntime alone.
-    run_step "Installing the voice activity model" \
-        .venv/bin/pip install --quiet --disable-pip-version-check --no-deps silero-vad
     printf '%s\n' "$wanted" >"$stamp"
 }
 

@@ -15,7 +15,7 @@ class Part(NamedTuple):
     hint: str
 
 
-PARTS = {"pocketsphinx": "hears", "espeakng_loader": "speaks", "onnxruntime": "runs the voice detector"}
+PARTS = {"pocketsphinx": "hears", "espeakng_loader": "speaks"}
 
 
 def check_voice_parts() -> list[Part]:

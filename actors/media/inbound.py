@@ -59,12 +59,13 @@ class Inbound:
         same = self.is_mulaw or wire_format == self.hearing
         self._converter = None if same else Converter(wire_format, self.hearing)
         self._silence = wire_format.silence(FRAME_MS)
+        self._short_bytes, self._long_bytes = (self.hearing.frame_bytes * ms // FRAME_MS for ms in (SHORT_MS, LONG_MS))
         self._limit_bytes = wire_format.frame_bytes * (TAKE_MS // FRAME_MS)
         self._backlog_bytes = wire_format.frame_bytes * (BACKLOG_MS // FRAME_MS)
         self._arrived = bytearray()  # in the wire's format
-        self._heard = bytearray()  # in `hearing`, not told yet
-        self._wide = bytearray()  # 16 kHz that waits to be halved
-        self._narrow = bytearray()  # 8 kHz that waits for a full window
+        self._heard = b""  # in `hearing`, not told yet
+        self._wide = b""  # 16 kHz that waits to be halved
+        self._narrow = b""  # 8 kHz that waits for a full window
         self._told_ms = 0.0
         self._audio_until_ms: float | None = None
         self._detector = SpeechDetector(endpointing)
@@ -114,8 +115,8 @@ class Inbound:
 
     def take_pairs(self) -> bytes:
         """16 kHz audio to be halved: an even number of samples."""
-        pairs = bytes(self._wide[: len(self._wide) & ~3])
-        del self._wide[: len(pairs)]
+        whole = len(self._wide) & ~3
+        pairs, self._wide = self._wide[:whole], self._wide[whole:]
         return pairs
 
     @property
@@ -123,8 +124,7 @@ class Inbound:
         return len(self._narrow) >= _WINDOW_BYTES
 
     def take_window(self) -> bytes:
-        window = bytes(self._narrow[:_WINDOW_BYTES])
-        del self._narrow[:_WINDOW_BYTES]
+        window, self._narrow = self._narrow[:_WINDOW_BYTES], self._narrow[_WINDOW_BYTES:]
         return window
 
     def judge(self, probability: float) -> None:
@@ -139,12 +139,10 @@ class Inbound:
     def tell(self, everything: bool = False) -> None:
         """Move audio into `events`: pieces of 60 ms, of 20 ms when it matters, or all there is."""
         while self._heard:
-            piece_ms = SHORT_MS if self._told_ms < self._brisk_until_ms else LONG_MS
-            size = self.hearing.frame_bytes * (piece_ms // FRAME_MS)
+            size = self._short_bytes if self._told_ms < self._brisk_until_ms else self._long_bytes
             if len(self._heard) < size and not everything:
                 return
-            payload = bytes(self._heard[:size])
-            del self._heard[:size]
+            payload, self._heard = self._heard[:size], self._heard[size:]
             end_ms = self._told_ms + self.hearing.duration_ms(len(payload))
             self.events.append(Heard(payload, self._told_ms, end_ms))
             self._told_ms = end_ms

@@ -22,7 +22,7 @@ COMMANDS = [
     *(["assistant", "apply"], ["assistant", "list"], ["assistant", "show"]),
     *(["key", "create"], ["key", "list"], ["key", "revoke"]),
     *(["ps"], ["tree"], ["inspect"], ["trace"], ["exits"], ["deadletters"], ["nodes"]),
-    *(["restart"], ["hangup"], ["drain"]),
+    *(["restart"], ["hangup"], ["drain"], ["providers"], ["providers", "check"]),
 ]
 DESK = """
 name: desk
