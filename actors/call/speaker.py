@@ -44,6 +44,7 @@ class Speaker(SessionMember):
 
     def receiveMsg_EndUtterance(self, message: EndUtterance, sender: ActorAddress) -> None:
         self._ending = message.utterance
+        self.session.end()
         self._end_if_done()
 
     def receiveMsg_CancelSpeech(self, message: CancelSpeech, sender: ActorAddress) -> None:

@@ -1,10 +1,12 @@
 """Cartesia's streaming voices (sonic).
 
-https://docs.cartesia.ai/api-reference/tts/websocket. One connection serves the whole call. Each segment is a context
-of its own, one after the other: so `done` is exactly the segment's end, word times count from its first audio, and a
-call never takes more than one of the account's contexts (three on the Pro plan). Segments in one context would flow
-better, but only a flush tells them apart there, and it ends the flow as well. The next segment costs no gap: speech is
-made several times faster than it is heard.
+https://docs.cartesia.ai/api-reference/tts/websocket. One connection serves the whole call, and one context an
+utterance, as Cartesia wants text that belongs together. Each segment is followed by a manual flush, whose `flush_done`
+is the segment's end; the next utterance waits for the `done` of the one before, so a call never takes more than one of
+the account's contexts (three on the Pro plan). That costs no gap: speech is made several times faster than it is heard.
+
+A context expires 1 s after its last audio, by a `done` or with the error that the next text gets. What is given at that
+moment crosses it and is never spoken; it is given again, in a new context.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from __future__ import annotations
 import asyncio
 from binascii import a2b_base64
 from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import orjson
@@ -69,8 +73,32 @@ SPECS = (
 )
 
 
+@dataclass(slots=True)
+class Context:
+    """One utterance: at the server if it is the first of the session's, else waiting for its turn."""
+
+    name: str
+    convert: Converter  # one stream over the segments that follow each other
+    owed: deque[tuple[int, str]]  # segments that are not done and their texts, in order
+    ended: bool  # no further segment will come
+    spoke: bool = False  # its audio has begun: from now on it can expire
+    reached: int = 0  # so many of `owed` are certainly at the server: they were given before its last audio
+    audio_ms: float = 0.0  # emitted
+    segment_ms: float = 0.0  # of it, when the first segment owed began
+    words: tuple[Word, ...] = ()  # to go with the audio that comes next
+
+    @property
+    def may_have_expired(self) -> bool:
+        return self.spoke and not self.reached
+
+    def take_crossed(self) -> list[tuple[int, str]]:
+        """The context is over: takes back the segments that came too late for it."""
+        held = self.reached if self.spoke else len(self.owed)
+        return [self.owed.pop() for _ in range(len(self.owed) - held)][::-1]
+
+
 class CartesiaTts(TtsSession):
-    """One caller's segments, spoken one after the other on one connection."""
+    """One caller's utterances, spoken one after the other on one connection."""
 
     options: CartesiaOptions
 
@@ -78,12 +106,8 @@ class CartesiaTts(TtsSession):
         super().__init__(options, emit, audio, language)
         self._made = made_format(audio)
         self._request = self._common()
-        self._waiting: deque[tuple[int, str]] = deque()
-        self._contexts = 0  # begun so far
-        self._context = ""  # of the segment that is being spoken; empty: none is
-        self._segment = 0
-        self._convert: Converter | None = None
-        self._words: tuple[Word, ...] = ()  # to go with the audio that comes next
+        self._contexts: deque[Context] = deque()  # the first is at the server
+        self._begun = 0  # contexts so far
         self._closed = False
         self._reopening: asyncio.Task[None] | None = None
         self._opened_s = 0.0
@@ -96,20 +120,26 @@ class CartesiaTts(TtsSession):
         self._opened_s = asyncio.get_running_loop().time()
 
     def speak(self, segment: int, text: str) -> None:
-        if not self._closed:
-            self._waiting.append((segment, text))
-            self._speak_next()
+        if self._closed:
+            return
+        if not self._contexts or self._contexts[-1].ended:
+            self._contexts.append(self._new_context())
+        self._contexts[-1].owed.append((segment, text))
+        self._give(self._contexts[-1], text)
+
+    def end(self) -> None:
+        if self._contexts and not self._contexts[-1].ended:
+            self._contexts[-1].ended = True
+            self._give(self._contexts[-1])
 
     def cancel(self) -> None:
-        self._waiting.clear()
-        if self._context:  # what was made already still comes, and is not ours any more
-            self._socket.send(orjson.dumps({"context_id": self._context, "cancel": True}).decode())
-            self._context = ""
+        if self._contexts:  # what was made already still comes, and is not ours any more
+            self._send_cancel(self._contexts[0])
+            self._contexts.clear()
 
     def close(self) -> None:
         self._closed = True
-        self._context = ""
-        self._waiting.clear()
+        self._contexts.clear()
         if self._reopening is not None:
             self._reopening.cancel()
         self._socket.close()
@@ -129,53 +159,84 @@ class CartesiaTts(TtsSession):
             "output_format": {"container": "raw", "encoding": encoding, "sample_rate": self._made.rate},
             "add_timestamps": True,
             "max_buffer_delay_ms": 0,
-            "continue": False,
         }
         return {**request, "generation_config": {"speed": options.speed}} if options.speed else request
 
-    def _speak_next(self) -> None:
-        if self._context or not self._waiting:
+    def _new_context(self, owed: Sequence[tuple[int, str]] = (), ended: bool = False) -> Context:
+        self._begun += 1
+        return Context(f"context-{self._begun}", Converter(self._made, self.audio), deque(owed), ended)
+
+    def _give(self, context: Context, *texts: str) -> None:
+        """The next segments, and the end if that is known; a context whose turn has not come gets them then."""
+        if context is not self._contexts[0]:
             return
-        self._segment, text = self._waiting.popleft()
-        self._contexts += 1
-        self._context = f"segment-{self._contexts}"
-        self._convert = Converter(self._made, self.audio) if self._made != self.audio else None
-        self._words = ()
-        request = {**self._request, "context_id": self._context, "transcript": text}
-        self._socket.send(orjson.dumps(request).decode())
+        for text in texts:
+            self._send(context, {"transcript": text + " ", "continue": True})  # transcripts are joined as they are
+            self._send(context, {"transcript": "", "continue": True, "flush": True})
+        if context.ended:
+            self._send(context, {"transcript": "", "continue": False})
+
+    def _send(self, context: Context, what: dict[str, Any]) -> None:
+        self._socket.send(orjson.dumps({**self._request, "context_id": context.name, **what}).decode())
+
+    def _send_cancel(self, context: Context) -> None:
+        self._socket.send(orjson.dumps({"context_id": context.name, "cancel": True}).decode())
 
     # --- what it says ---------------------------------------------------------------------------------------------
 
     def _on_text(self, payload: bytes) -> None:
         message = orjson.loads(payload)
-        context = message.get("context_id")
-        if context != self._context and (context or message["type"] != "error"):
-            return  # of a segment that was cancelled
-        kind = message["type"]
+        kind, name = message["type"], message.get("context_id")
+        context = self._contexts[0] if self._contexts else None
+        if context is None or context.name != name:
+            if kind == "error" and not name:
+                raise _error(message)
+            return  # of an utterance that was cancelled, or of a context that has expired
         if kind == "chunk":
-            self._on_audio(a2b_base64(message["data"]))
+            self._on_audio(context, a2b_base64(message["data"]))
         elif kind == "timestamps":
-            times = message.get("word_timestamps") or {"words": (), "start": (), "end": ()}
-            timed = zip(times["words"], times["start"], times["end"], strict=True)
-            self._words += tuple(Word(word, start * 1000, end * 1000) for word, start, end in timed)
-        elif kind == "done":
-            self._on_done()
-        elif kind == "error":
+            _add_words(context, message.get("word_timestamps") or {"words": (), "start": (), "end": ()})
+        elif kind == "flush_done":
+            self._on_flushed(context)
+        elif kind == "error" and not context.may_have_expired:
             raise _error(message)
+        elif kind in ("done", "error"):
+            self._on_over(context)
 
-    def _on_audio(self, payload: bytes) -> None:
-        if self._convert is not None:
-            payload = self._convert.convert(payload)
-        words, self._words = self._words, ()
-        self.emit(SegmentAudio(self._segment, payload, words))
+    def _on_audio(self, context: Context, payload: bytes) -> None:
+        if context.owed:
+            context.spoke, context.reached = True, len(context.owed)
+            self._emit_audio(context, context.owed[0][0], context.convert.convert(payload))
 
-    def _on_done(self) -> None:
-        self._context = ""
-        tail = self._convert.flush() if self._convert is not None else b""
-        if tail or self._words:  # word times may come after the audio that they are about
-            self.emit(SegmentAudio(self._segment, tail, self._words))
-        self.emit(SegmentDone(self._segment))
-        self._speak_next()
+    def _on_flushed(self, context: Context) -> None:
+        context.reached = 0  # whether it has the next one is not known before that one's audio
+        if context.owed:
+            self._end_segment(context)
+
+    def _on_over(self, context: Context) -> None:
+        self._contexts.popleft()
+        if crossed := context.take_crossed():
+            self._send_cancel(context)  # in case that it begins anew with them
+            self._contexts.appendleft(self._new_context(crossed, context.ended))
+        if self._contexts:
+            self._give(self._contexts[0], *(text for _, text in self._contexts[0].owed))
+        while context.owed:
+            self._end_segment(context)
+
+    def _end_segment(self, context: Context) -> None:
+        segment, _ = context.owed.popleft()
+        tail = b""
+        if not context.owed:  # else the stream runs on
+            tail, context.convert = context.convert.flush(), Converter(self._made, self.audio)
+        if tail or context.words:  # word times may come after the audio that they are about
+            self._emit_audio(context, segment, tail)
+        context.segment_ms = context.audio_ms
+        self.emit(SegmentDone(segment))
+
+    def _emit_audio(self, context: Context, segment: int, payload: bytes) -> None:
+        words, context.words = context.words, ()
+        context.audio_ms += self.audio.duration_ms(len(payload))
+        self.emit(SegmentAudio(segment, payload, words))
 
     # --- the connection -------------------------------------------------------------------------------------------
 
@@ -184,9 +245,11 @@ class CartesiaTts(TtsSession):
 
     def _on_failed(self, error: ProviderError) -> None:
         lived_s = asyncio.get_running_loop().time() - self._opened_s
-        if self._context or error.remedy is not Remedy.RETRY or lived_s < RESTED_S:
+        owes = any(context.owed for context in self._contexts)
+        if owes or error.remedy is not Remedy.RETRY or lived_s < RESTED_S:
             self.emit(SessionFailed(error))
             return
+        self._contexts.clear()
         self._socket = self._new_socket()  # a long silence: nothing is lost, and what comes now waits for it
         self._reopening = asyncio.get_running_loop().create_task(self._reopen())
 
@@ -202,6 +265,14 @@ def made_format(audio: AudioFormat) -> AudioFormat:
     if audio == MULAW_8K or (audio.encoding is Encoding.PCM and audio.rate in RATES):
         return audio
     return AudioFormat(Encoding.PCM, next((rate for rate in RATES if rate >= audio.rate), RATES[-1]))
+
+
+def _add_words(context: Context, times: dict[str, Any]) -> None:
+    """Their times count from the context's first audio; a word that ends before the segment is of one that is done."""
+    for word, start, end in zip(times["words"], times["start"], times["end"], strict=True):
+        start_ms, end_ms = start * 1000 - context.segment_ms, end * 1000 - context.segment_ms
+        if end_ms > 0:
+            context.words += (Word(word, max(0.0, start_ms), end_ms),)
 
 
 def _error(message: dict[str, Any]) -> ProviderError:

@@ -221,6 +221,9 @@ class TtsSession(Session):
     def speak(self, segment: int, text: str) -> None:
         """Answer with `SegmentAudio` and one `SegmentDone`."""
 
+    def end(self) -> None:
+        """No further segment of this utterance: what is given next belongs to another. Most voices need not know."""
+
     @abstractmethod
     def cancel(self) -> None:
         """Forget every segment given so far; nothing of them is emitted afterwards."""

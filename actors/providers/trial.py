@@ -247,6 +247,7 @@ class TtsTrial(Trial):
         self._expect("the first audio")
         asked_s = _now()
         self._session.speak(1, self._plan.sentence)
+        self._session.end()
         first_s = await self._wait_for(SegmentAudio, SegmentDone)
         self._expect("the rest of the audio")
         done_s = await self._wait_for(SegmentDone)

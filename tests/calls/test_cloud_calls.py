@@ -57,8 +57,10 @@ async def cloud(monkeypatch) -> AsyncIterator[Cloud]:
             assert not fake.violations
 
 
-async def held(house: House, cloud: Cloud, spoken: Spoken, *texts: str, **plan: object):
-    await house.hire(cloud.assistant())
+async def held(
+    house: House, cloud: Cloud, spoken: Spoken, *texts: str, changes: dict[str, Any] | None = None, **plan: object
+):
+    await house.hire(cloud.assistant(**(changes or {})))
     sentences = await spoken(*(texts or ("hello, when are you open",)))
     report = await place_call(house.plan("cloud", "twilio", sentences, **plan))
     await until(lambda: not any(fake.open for fake in cloud.all))
@@ -102,6 +104,19 @@ async def test_a_voice_that_is_cut_off_in_mid_sentence(house: House, cloud: Clou
     report = await held(house, cloud, spoken)
     assert len(cloud.tts.requests) == 2
     assert [line["text"] for line in report.conversation["messages"]].count(ANSWER) == 1
+
+
+@pytest.mark.parametrize("silently", [False, True])
+async def test_a_model_that_lets_the_voice_wait_between_two_sentences(
+    house: House, cloud: Cloud, spoken: Spoken, silently: bool
+):
+    """For longer than a voice may be silent that owes something, and than a context lives."""
+    cloud.llm.pause_s, cloud.tts.expire_s, cloud.tts.expires_silently = 0.3, 0.3, silently
+    report = await held(house, cloud, spoken, changes={"stalls": {"tts_ms": 600, "next_token_ms": 5000}})
+    assert [line["text"] for line in report.conversation["messages"]].count(ANSWER) == 1
+    assert len(cloud.tts.requests) == 1
+    assert [request["context_id"] for request in cloud.tts.spoken] == ["context-1", "context-2", "context-3"]
+    assert "context-2" in cloud.tts.expired
 
 
 async def test_a_caller_who_interrupts(house: House, cloud: Cloud, spoken: Spoken):

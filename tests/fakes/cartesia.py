@@ -28,14 +28,22 @@ FIELDS = {
 
 class FakeCartesia(FakeProvider):
     """`pause_s`: between two chunks. `late`: a chunk that still comes after a cancel. `idle_s`: closes an idle socket.
-    `late_times`: word times come after the audio that they are about."""
+    `late_times`: word times come after the audio that they are about. `flushes`: it says `flush_done`.
+
+    A context expires `expire_s` after its last audio, or by `expire()`, with a `done` unless `expires_silently`. Text
+    for it is an error then, or begins it anew if it `revives`.
+    """
 
     def __init__(
         self, pause_s: float = 0.0, late: bool = True, idle_s: float = 300.0, late_times: bool = False
     ) -> None:
         super().__init__()
         self.pause_s, self.late, self.idle_s, self.late_times = pause_s, late, idle_s, late_times
-        self.spoken: list[dict[str, Any]] = []  # requests with a transcript
+        self.flushes, self.expire_s, self.expires_silently, self.revives = True, 1.0, False, False
+        self.taken: list[dict[str, Any]] = []  # requests, but for cancels
+        self.spoken: list[dict[str, Any]] = []  # those with a transcript
+        self.ended: list[str] = []  # contexts to which nothing more will be given
+        self.expired: list[str] = []
         self.cancelled: list[str] = []
         self.live = 0  # contexts that are being spoken now
         self.most_live = 0
@@ -43,6 +51,13 @@ class FakeCartesia(FakeProvider):
     @property
     def url(self) -> str:
         return f"ws://127.0.0.1:{self.port}"
+
+    def expire(self) -> None:
+        """The contexts expire now; what the client says before it waits crosses their `done`."""
+        for socket in self.open:
+            for context in list(socket.contexts):
+                socket.tasks[context].cancel()
+                socket.expire(context)
 
     def routes(self):
         return [("/tts/websocket", _Speak, {"fake": self})]
@@ -88,6 +103,10 @@ class _Speak(FakeSocket):
             self._add(context, request)
 
     def _add(self, context: str, request: dict[str, Any]) -> None:
+        if context in self.fake.expired and not self.fake.revives:
+            self._error(context, 400, "context_expired", "the context has expired")
+            return
+        self.fake.taken.append(request)
         if request["transcript"]:
             self.fake.spoken.append(request)
         if context not in self.contexts:
@@ -96,6 +115,7 @@ class _Speak(FakeSocket):
             self.tasks[context] = asyncio.get_running_loop().create_task(speaking)
         self.contexts[context].put_nowait(request)
         if not request.get("continue"):
+            self.fake.ended.append(context)
             self.contexts[context].put_nowait(None)
 
     def _cancel(self, context: str) -> None:
@@ -111,17 +131,39 @@ class _Speak(FakeSocket):
         self.fake.most_live = max(self.fake.live, self.fake.most_live)
         flush_id, at_ms = 1, 0.0
         try:
-            while (request := await requests.get()) is not None:
+            while (request := await self._next(requests, at_ms)) is not None:
                 at_ms = await self._generate(context, request, flush_id, at_ms)
                 if request.get("flush"):
-                    done = {"type": "flush_done", "flush_done": True, "flush_id": flush_id, "done": False}
-                    self.say({**done, "context_id": context, "status_code": 206})
+                    self._flushed(context, flush_id)
                     flush_id += 1
-            self.say({"type": "done", "context_id": context, "done": True, "status_code": 200})
-            self.contexts.pop(context, None)
-            self.tasks.pop(context, None)
+            self._done(context)
+        except TimeoutError:
+            self.expire(context)
         finally:
             self.fake.live -= 1
+
+    async def _next(self, requests: asyncio.Queue[dict[str, Any] | None], at_ms: float) -> dict[str, Any] | None:
+        async with asyncio.timeout(self.fake.expire_s if at_ms else None):
+            return await requests.get()
+
+    def _flushed(self, context: str, flush_id: int) -> None:
+        if self.fake.flushes:
+            done = {"type": "flush_done", "flush_done": True, "flush_id": flush_id, "done": False}
+            self.say({**done, "context_id": context, "status_code": 206})
+
+    def _done(self, context: str) -> None:
+        self._forget(context)
+        self.say({"type": "done", "context_id": context, "done": True, "status_code": 200})
+
+    def expire(self, context: str) -> None:
+        self.fake.expired.append(context)
+        if self.fake.expires_silently:
+            self._forget(context)
+        else:
+            self._done(context)
+
+    def _forget(self, context: str) -> None:
+        del self.contexts[context], self.tasks[context]
 
     async def _generate(self, context: str, request: dict[str, Any], flush_id: int, at_ms: float) -> float:
         form = request["output_format"]

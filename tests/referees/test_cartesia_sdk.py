@@ -84,7 +84,7 @@ async def test_a_fault_has_its_shape(fake, monkeypatch):
     await tts.open()
     tts.speak(1, "hello")
     await emitted.failure()
-    assert fake.said == ["error"]
+    assert set(fake.said) == {"error"}
     tts.close()
 
 
@@ -95,8 +95,42 @@ async def test_our_requests_are_theirs(fake, monkeypatch, audio):
     tts = CartesiaTts(CartesiaOptions(base_url=fake.url, speed=1.1), emitted, audio, "en-US")
     await tts.open()
     tts.speak(1, "hello there")
-    await emitted.until(SegmentDone)
+    tts.speak(2, "caller")
+    tts.end()
+    await emitted.until(SegmentDone, 2)
+    await fake.until(lambda: "done" in fake.said)
     tts.close()
-    GenerationRequest.model_validate(fake.spoken[0])
     names = {field.alias or name for name, field in GenerationRequest.model_fields.items()}
-    assert fake.spoken[0].keys() <= names
+    for request in fake.taken:
+        GenerationRequest.model_validate(request)
+        assert request.keys() <= names
+    flags = [(request["transcript"], request["continue"], request.get("flush", False)) for request in fake.taken]
+    flush = ("", True, True)
+    assert flags == [("hello there ", True, False), flush, ("caller ", True, False), flush, ("", False, False)]
+
+
+async def test_our_requests_are_those_of_their_client(fake, client, monkeypatch):
+    """The same two sentences, flushed and ended, by both; but for the names of the contexts."""
+    monkeypatch.setenv("CARTESIA_API_KEY", fake.key)
+    async with client.tts.websocket_connect() as connection:
+        common = {"language": "en", "add_timestamps": True, "max_buffer_delay_ms": 0}
+        context = connection.context(model_id="sonic-3", voice=VOICE, output_format=FORM, **common)
+        for text in ("hello there ", "caller "):
+            await context.push(text)
+            await context.push("", flush=True)
+        await context.no_more_inputs()
+        theirs = [response.type async for response in context.receive()]
+    requests, fake.taken = fake.taken, []
+    fake.said.clear()
+    emitted = Emitted()
+    tts = CartesiaTts(CartesiaOptions(base_url=fake.url), emitted, PCM_8K, "en-US")
+    await tts.open()
+    for segment, text in enumerate(("hello there", "caller"), 1):
+        tts.speak(segment, text)
+    tts.end()
+    await fake.until(lambda: "done" in fake.said)
+    tts.close()
+    for request in (*requests, *fake.taken):
+        del request["context_id"]
+    assert fake.taken == requests
+    assert fake.said == theirs

@@ -248,6 +248,22 @@ async def test_nothing_of_a_cancelled_segment_is_emitted(tts):
     assert {event.segment for event in emitted.events[count:]} == {3}
 
 
+async def test_an_utterance_may_be_given_while_the_one_before_is_spoken(tts):
+    session, emitted = tts
+    session.end()  # of nothing
+    session.speak(1, "good morning")
+    session.speak(2, "how are you")
+    session.end()
+    session.speak(3, "goodbye")
+    session.end()
+    await session.open()
+    await emitted.until(SegmentDone, 3)
+    assert emitted.segments_done == [1, 2, 3]
+    assert [len(read(emitted, segment)) for segment in (1, 2, 3)] == [2, 3, 1]
+    order = [event.segment for event in emitted.events]
+    assert order == sorted(order)
+
+
 async def test_a_closed_voice_says_nothing(tts):
     session, emitted = tts
     await session.open()
