@@ -46,9 +46,9 @@ log = logging.getLogger(__name__)
 STOP_S = 5.0  # for the calls to end, and for the ledger's last rows
 GOODBYE_S = 10.0  # for the last words of calls that a drain ends
 CALLS_OF = "calls of "  # + a node: the counter of the calls that it has started
-# A call makes many short-lived objects, which Python's 700 would walk dozens of times a second; but what a call leaves
-# in cycles waits for the oldest generation's turn: with 10,000 a worker grew by 13 MB.
-GC_THRESHOLDS = (2_000, 10, 10)
+# A call makes many short-lived objects, which Python's 700 would walk dozens of times a second; but what calls leave in
+# cycles waits for the oldest generation's turn, which comes as often as with Python's thresholds.
+GC_THRESHOLDS = (2_000, 7, 5)
 _LOOK_S = 0.1  # how often a drain looks whether calls are left
 
 

@@ -125,6 +125,7 @@ class SessionMember(Member):
     def close(self) -> None:
         if self.session is not None:
             self.session.close()
+            self.session = None  # it knows us: both would wait for the collector
 
     def receiveMsg_SessionOpened(self, message: SessionOpened, sender: ActorAddress) -> None:
         self.opened = True

@@ -102,6 +102,7 @@ class Transport(Member):
         if self.leg is not None:
             self.leg.close()
             self._wire.hang_up()
+            self.leg, self._replay = None, Replay()  # the leg knows us: the audio would wait for the collector
 
     def inspect(self) -> dict[str, Any]:
         leg = self.leg

@@ -128,7 +128,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-async def until(holds: Callable[[], Awaitable[bool] | bool], within_s: float = 5.0) -> None:
+async def until(holds: Callable[[], Awaitable[bool] | bool], within_s: float = 15.0) -> None:
     """Another process's state has no event for us: look often."""
     async with asyncio.timeout(within_s):
         while True:

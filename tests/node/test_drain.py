@@ -16,7 +16,7 @@ async def not_ready(node: NodeProcess) -> None:
         answer = await node.get("/readiness/")
         return answer.code == 503 and b"draining" in answer.body
 
-    await until(is_draining, 5.0)
+    await until(is_draining)
 
 
 async def test_running_calls_end_by_themselves_and_no_new_one_is_taken(start_node: StartNode, sentences) -> None:
@@ -55,7 +55,7 @@ async def test_the_second_signal_ends_it_at_once(start_node: StartNode, sentence
     node.signal(signal.SIGTERM)
     assert await node.ended() == 0
     assert time.monotonic() - began_s < 3.0  # not the minute that the calls would have
-    await until(lambda: not any(map(alive, pids)), 1.0)
+    await until(lambda: not any(map(alive, pids)), 5.0)
     await asyncio.gather(*tasks, return_exceptions=True)
 
 

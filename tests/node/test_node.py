@@ -80,7 +80,7 @@ async def test_killing_the_main_process_leaves_nothing(start_node: StartNode) ->
     pids = descendants(node.process.pid)
     node.signal(signal.SIGKILL)
     await node.ended()
-    await until(lambda: not any(map(alive, pids)), 2.0)
+    await until(lambda: not any(map(alive, pids)), 5.0)
 
 
 @pytest.mark.parametrize("who", ["manager", "admin"])
@@ -90,7 +90,7 @@ async def test_killing_the_manager_takes_the_workers_with_it(start_node: StartNo
     manager = await node.manager()
     os.kill(manager if who == "manager" else parent(manager), signal.SIGKILL)
     assert await node.ended(15) == 1
-    await until(lambda: not any(map(alive, pids)), 2.0)  # the kernel ends them, a moment after their parent
+    await until(lambda: not any(map(alive, pids)), 5.0)  # the kernel ends them, a moment after their parent
     assert [line for line in node.log.splitlines() if line.startswith("callboard: ")] == [
         "callboard: manager_died: the node's manager was killed, and its workers with it"
     ]

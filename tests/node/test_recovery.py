@@ -104,7 +104,7 @@ async def ended_conversations(node: NodeProcess, number: int) -> list[Any]:
         return len(repository.list(100, status="ended")) == number
 
     try:
-        await until(ended, 5.0)
+        await until(ended)
         return [repository.show(row.context_id).transcript for row in repository.list(100)]
     finally:
         database.close()

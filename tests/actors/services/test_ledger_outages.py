@@ -85,7 +85,8 @@ def spooled(data_dir: Path) -> list[Path]:
 
 
 def spooled_turns(data_dir: Path) -> list[int]:
-    lines = [line for path in spooled(data_dir) for line in path.read_text().splitlines()]
+    written = [path.read_text().rpartition("\n")[0] for path in spooled(data_dir)]  # the last line may be under way
+    lines = [line for text in written for line in text.splitlines()]
     return [values["turn"] for line in lines for _, values in json.loads(line[9:])["rows"]]
 
 
