@@ -13,7 +13,8 @@ FIRST_MIN_CHARS = 16  # a shorter first clause sounds torn off
 MAX_CHARS = 240  # an answer without any punctuation is cut at a blank
 
 _SENTENCE_END = re.compile(r"[.!?…]+[\"')\]]*(?=\s)|\n+|[\u3002\uff01\uff1f]")
-_WORD_END = re.compile(r"[^\"(\[]*[a-z]{3,}[.!?]")
+_WORD_END = re.compile(r"[a-z]{3}[.!?]$")
+_OPENS = re.compile(r"[\"(\[]")
 _CLAUSE_END = re.compile(r"[,;:\u2013\u2014][\"')\]]*(?=\s)")
 _ABBREVIATION = re.compile(r"(?:^|\s)(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|No|vs|etc|e\.g|i\.e|approx|a\.m|p\.m)\.$")
 
@@ -50,11 +51,21 @@ class Clauser:
             for match in _CLAUSE_END.finditer(self._buffer):
                 if match.end() >= FIRST_MIN_CHARS:
                     return match.end()
-            if len(self._buffer) >= FIRST_MIN_CHARS and _WORD_END.fullmatch(self._buffer):
-                return None if _ABBREVIATION.search(self._buffer) else len(self._buffer)
+            if self._ends_with_a_sentence():
+                return len(self._buffer)
         if len(self._buffer) > MAX_CHARS:
             return self._buffer.rfind(" ", 1, MAX_CHARS) + 1 or MAX_CHARS
         return None
+
+    def _ends_with_a_sentence(self) -> bool:
+        """So far; a word, so neither a number nor initials go on, and no quotation or bracket is open."""
+        text = self._buffer
+        return bool(
+            len(text) >= FIRST_MIN_CHARS
+            and _WORD_END.search(text, len(text) - 4)
+            and not _OPENS.search(text)
+            and not _ABBREVIATION.search(text)
+        )
 
 
 def _is_speakable(clause: str) -> bool:

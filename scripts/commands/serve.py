@@ -53,7 +53,6 @@ def register(commands: Commands) -> None:
 
 
 def serve(args: argparse.Namespace) -> int:
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's own threads: this process forks, and cores are busy
     workers = _workers(args.workers)
     from config.logging import configure
 

@@ -34,7 +34,7 @@ def judged(vad: BatchedVad, pcm: bytes) -> list[float]:
 
 
 def test_its_word_is_that_of_the_published_model(vad):
-    """`scripts/test --referees` compares a hundred thousand windows."""
+    """`scripts/test --referees` compares tens of thousands of windows."""
     found = judged(vad, bytes(4 * WINDOW_BYTES) + voice(640) + bytes(16 * WINDOW_BYTES))
     assert found == pytest.approx(PUBLISHED, abs=1e-3)
 
