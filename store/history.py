@@ -134,6 +134,7 @@ def _summary(
         caller=context.caller,
         callee=context.callee,
         started_at=conversation.created_at,
+        connected_at=claimed_at,
         ended_at=ended_at,
         duration_s=((ended_at or now) - claimed_at).total_seconds() if claimed_at else None,
         turns=turns,

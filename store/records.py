@@ -73,8 +73,9 @@ class MessageRow:
     turn: int
     role: str  # user, assistant
     text: str
-    at: datetime
+    at: datetime  # known: the answer to it became audible (user), or nothing more of it was heard (assistant)
     interrupted: bool = False
+    began_at: datetime | None = None  # its first sound; None: recorded before this was measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,7 @@ class CallSummary:
     caller: str
     callee: str
     started_at: datetime  # of its webhook
+    connected_at: datetime | None  # its media: where the time of the call begins; None: never connected
     ended_at: datetime | None
     duration_s: float | None  # from its media connection to its end, or until now; None: never connected
     turns: int  # in which the caller said something

@@ -37,6 +37,7 @@ SPOOL_BYTES = 256 << 20  # about a million rows
 _KINDS: dict[str, type[Any]] = {
     kind.__name__: kind for kind in (MessageRow, MetricRow, EventRow, ConversationEnd, OwnerLost)
 }
+_TIMES = ("at", "began_at")
 
 
 def spool_folder(data_dir: Path, incarnation: str) -> Path:
@@ -225,7 +226,8 @@ def _parsed(line: bytes) -> NumberedRows | None:
 
 def _row(kind: str, values: dict[str, Any]) -> LedgerRow | None:
     try:
-        row: LedgerRow = _KINDS[kind](**values | {"at": datetime.fromisoformat(values["at"])})
+        times = {name: datetime.fromisoformat(values[name]) for name in _TIMES if values.get(name)}
+        row: LedgerRow = _KINDS[kind](**values | times)
         return row
     except (KeyError, TypeError, ValueError) as error:  # a bad row, or one of another version of Callboard
         log.error("%s left out: %s", kind[:40], error)

@@ -191,6 +191,7 @@ class MessageTable(Table):
     text: Mapped[str]
     at: Mapped[datetime]
     interrupted: Mapped[bool]
+    began_at: Mapped[datetime | None]
 
 
 class MetricTable(Table):

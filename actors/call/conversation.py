@@ -79,6 +79,7 @@ class Conversation:
 
     def voice_started(self, now: float, at_ms: float) -> None:
         self._now, self._voice, self._voice_since_ms = now, True, at_ms
+        self._words.voice_began(now)
         self._do(SetTimer("stt_stall", self.assistant.stalls.stt_ms / 1000))
         self._floor_input(Input.VOICE_STARTED)
 
@@ -99,7 +100,7 @@ class Conversation:
             self._do(To("transport", Acknowledge(transcript.end_ms)))
         if self._late:
             return
-        self._words.heard(transcript.text, transcript.final, transcript.end_ms)
+        self._words.heard(transcript.text, transcript.final, transcript.end_ms, now)
         self.questions.words_are(self._words.text)
         if self._words_count():
             self._idle_prompts = 0
@@ -159,13 +160,13 @@ class Conversation:
     def dtmf(self, now: float, digit: str) -> None:
         """A key: like a word, it takes the floor."""
         if self._is_addressed(now):
-            self._keys.press(digit)
+            self._keys.press(digit, now)
 
     def typed(self, now: float, text: str) -> None:
         """A turn by itself, which also interrupts."""
         if self._is_addressed(now):
             self._latency.voice_ended(now)
-            self._words.heard(text, final=True, until_ms=self._voice_end_ms)
+            self._words.heard(text, final=True, until_ms=self._voice_end_ms, now=now)
             self.end_turn()
 
     def _is_addressed(self, now: float) -> bool:
@@ -289,14 +290,14 @@ class Conversation:
         self._turn_waits = not self.delivery.settled
         if self._turn_waits:
             return
-        words, voice_ms = self._words.take(), self._voice_ms
+        began_s, words, voice_ms = self._words.began_s or self._now, self._words.take(), self._voice_ms
         self._voice_ms = 0.0
         if words and self._keys:
             self._ask_keys(words)
         elif words:
-            self._ask(self.history.question_with(words))
+            self._ask(self.history.question_with(words), began_s)
         elif self.history.question:  # only a sound while we were thinking: the question stands
-            self._ask(self.history.question)
+            self._ask(self.history.question, began_s)
         elif self._keys:
             self._ask_keys()
         elif voice_ms >= NOISE_MS and self.assistant.not_understood:
@@ -344,7 +345,7 @@ class Conversation:
 
     def become_audible(self) -> None:
         if (utterance := self.delivery.utterance) and not utterance.started:
-            utterance.started = True
+            utterance.started, utterance.started_s = True, self._now
             if utterance.purpose is Purpose.ANSWER:
                 self._latency.audible(self._now, utterance.turn)
             self.history.remember_caller(self.turn)
@@ -373,14 +374,14 @@ class Conversation:
 
     # --- asking and speaking --------------------------------------------------------------------------------------
 
-    def _ask(self, text: str, shown: str = "") -> None:
+    def _ask(self, text: str, began_s: float, shown: str = "") -> None:
         self.turn += 1
         self.delivery.begin(Purpose.ANSWER, self.turn)
         self.floor = Floor.THINKING
         if self._voice:  # the transcriber has heard the end of it before the VAD
             self._latency.voice_ended(self._now)
         self._latency.asked(self._now, self.turn)
-        for answer in self.questions.ask(text, shown or text):
+        for answer in self.questions.ask(text, shown or text, began_s):
             self._take_answer(answer)
 
     def _take_answer(self, answer: Answer) -> None:
@@ -478,7 +479,7 @@ class Conversation:
         self.history.remember_caller(self.turn)
         question, shown = self._keys.take(words)
         if question:
-            self._ask(question, shown)
+            self._ask(question, self._keys.began_s, shown)
         else:
             self._listen()
 

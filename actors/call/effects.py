@@ -43,11 +43,12 @@ class Stalled:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A line of the history, as it was heard."""
+    """A line of the history, as it was heard; it began to be said at `began_s` of the conversation's clock."""
 
     role: Literal["user", "assistant"]
     turn: int
     text: str
+    began_s: float
     interrupted: bool = False
 
 

@@ -17,8 +17,11 @@ class History:
         self.lines: list[ChatMessage] = []
         self.question = ""  # asked, and no answer was heard yet: still part of the caller's turn
         self._shown = ""  # the question as it may be stored
+        self._began_s = 0.0  # when the caller began to say it
 
-    def ask(self, question: str, shown: str) -> None:
+    def ask(self, question: str, shown: str, began_s: float) -> None:
+        if not self.question:  # else the caller goes on with it
+            self._began_s = began_s
         self.question, self._shown = question, shown
 
     def question_with(self, words: str) -> str:
@@ -33,10 +36,10 @@ class History:
     def remember_caller(self, turn: int) -> None:
         if self.question:
             self.lines.append(ChatMessage("user", self.question))
-            self._do(Said("user", turn, self._shown))
+            self._do(Said("user", turn, self._shown, self._began_s))
             self.question = ""
 
     def remember_heard(self, utterance: Utterance, text: str, interrupted: bool = False) -> None:
         if text:
             self.lines.append(ChatMessage("assistant", text))
-            self._do(Said("assistant", utterance.turn, text, interrupted))
+            self._do(Said("assistant", utterance.turn, text, utterance.started_s, interrupted))

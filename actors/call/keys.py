@@ -15,11 +15,14 @@ class Keys:
     def __init__(self, do: Callable[[Effect], None]) -> None:
         self._do = do
         self._digits = ""
+        self.began_s = 0.0  # when the first of them was pressed, on the conversation's clock
 
     def __bool__(self) -> bool:
         return bool(self._digits)
 
-    def press(self, digit: str) -> None:
+    def press(self, digit: str, now: float) -> None:
+        if not self._digits:
+            self.began_s = now
         self._digits += digit
         self._do(SetTimer("keys", 0.0 if digit == "#" else DTMF_PAUSE_S))
 

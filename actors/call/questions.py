@@ -27,9 +27,10 @@ class Questions:
         self._ahead = ""  # the question that was asked ahead; empty: there is none
         self._held: list[Answer] = []  # of its answer
 
-    def ask(self, text: str, shown: str) -> list[Answer]:
-        """The turn is over with this question; `shown` is how it may be stored. What there is of its answer already."""
-        self._history.ask(text, shown)
+    def ask(self, text: str, shown: str, began_s: float) -> list[Answer]:
+        """The turn is over with this question, which the caller began to say at `began_s`; `shown` is how it may be
+        stored. What there is of its answer already."""
+        self._history.ask(text, shown, began_s)
         self.open = True
         if text != self._ahead:
             self.drop_ahead()

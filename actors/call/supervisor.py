@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from thespian.actors import ActorAddress, ActorExitRequest, ChildActorExited
@@ -312,8 +312,10 @@ class Call(Dispatcher):
                 self._cancel_timer(name)
             case Stalled(role=role, detail=detail):
                 self._replace_stalled(role, detail)
-            case Said(role=role, turn=turn, text=text, interrupted=interrupted):
-                self._write(MessageRow(self._conversation_id, turn, role, text, _utc_now(), interrupted))
+            case Said(role=role, turn=turn, text=text, interrupted=interrupted, began_s=began_s):
+                at = _utc_now()
+                began_at = at - timedelta(seconds=max(0.0, time.monotonic() - began_s))
+                self._write(MessageRow(self._conversation_id, turn, role, text, at, interrupted, began_at))
             case Measured(name=name, turn=turn, value=value):
                 self._services.metrics.turn_measured(name, value)
                 self._write(MetricRow(self._conversation_id, turn, name, value, _utc_now()))

@@ -66,6 +66,7 @@ class Utterance:
         self.segments: list[Segment] = []
         self.complete = False  # no further text will come
         self.started = False  # the caller hears it
+        self.started_s = 0.0  # since then, on the conversation's clock
 
     @property
     def text(self) -> str:

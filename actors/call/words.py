@@ -13,9 +13,17 @@ class Words:
         self._interim = ""
         self.finals = 0  # in the whole call
         self.until_ms = 0.0  # of the caller's audio, they are known
+        self.began_s: float | None = None  # when the caller began to say them, on the conversation's clock
 
-    def heard(self, text: str, final: bool, until_ms: float) -> None:
+    def voice_began(self, now: float) -> None:
+        """The first words that come next, if any do, are this voice's."""
+        if not self.text:
+            self.began_s = now
+
+    def heard(self, text: str, final: bool, until_ms: float, now: float) -> None:
         self.until_ms = until_ms
+        if self.began_s is None and text:  # typed, or said in a voice that the VAD has missed
+            self.began_s = now
         if final:
             self.finals += 1
             self._finals.append(text)
@@ -32,7 +40,7 @@ class Words:
     def take(self) -> str:
         """The words, which are forgotten here."""
         text = self.text
-        self._finals, self._interim = [], ""
+        self._finals, self._interim, self.began_s = [], "", None
         return text
 
     def count(self, ignored: Collection[str] = ()) -> int:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from scripts.command import Commands
-    from store.records import CallHistory, CallSummary, EventRow, Transcript
+    from store.records import CallHistory, CallSummary, EventRow, MessageRow, Transcript
 
 _EXAMPLES = """
 callboard calls
@@ -95,10 +95,10 @@ def _tell(found: CallHistory) -> None:
     console().print(f"Call {call.conversation_id}, context {call.context_id}", style="bold", markup=False)
     for name, value in _facts(call, transcript):
         console().print(f"  {name:<10} {value}", markup=False)
-    start = transcript.messages[0].at if transcript.messages else call.started_at
+    start = call.connected_at or call.started_at
     console().print()
-    words = ((_offset(start, said.at), said.role, _words(said.text, said.interrupted)) for said in transcript.messages)
-    print_table(("at", "who", "heard"), words, empty="Nothing was said.")
+    words = ((_began(start, said), said.role, _words(said.text, said.interrupted)) for said in transcript.messages)
+    print_table(("began", "who", "heard"), words, empty="Nothing was said.")
     print_table(("turn", *STAGES.values()), _latency(transcript), empty="No turn was measured.")
     events = ((_offset(start, event.at), event.name, _data(event)) for event in transcript.events)
     print_table(("at", "event", "what"), events, empty="Nothing else happened.")
@@ -135,6 +135,11 @@ def _words(text: str, interrupted: bool) -> str:
 
 def _data(event: EventRow) -> str:
     return printable(", ".join(f"{name}={value}" for name, value in event.data.items()))
+
+
+def _began(start: datetime, said: MessageRow) -> str:
+    """When its first sound was heard; of older records it is known by when it had been said."""
+    return _offset(start, said.began_at) if said.began_at else f"by {_offset(start, said.at)}"
 
 
 def _offset(start: datetime, at: datetime) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -58,15 +58,18 @@ def place(database: Database, caller: str = "+15550100") -> CallContext:
 def hold(database: Database, context: CallContext) -> None:
     """Two turns, one interrupted, one failing voice, and an end."""
     number, at = context.conversation_id, utc_now()
+    moments = {name: at + timedelta(seconds=name) for name in (0.5, 2.5, 3, 4.5, 5)}
     rows: list[LedgerRow] = [
         EventRow(number, "answered", at, {"provider": "twilio"}),
-        MessageRow(number, 0, "assistant", "Hello.", at),
-        MessageRow(number, 1, "user", "when are you open", at + timedelta(seconds=3)),
+        MessageRow(number, 0, "assistant", "Hello.", moments[2.5], began_at=moments[0.5]),
+        MessageRow(
+            number, 1, "user", "when are you open", at + timedelta(seconds=4.5), began_at=at + timedelta(seconds=3)
+        ),
         MetricRow(number, 1, "end_of_turn_ms", 410.2, at),
         MetricRow(number, 1, "llm_first_token_ms", 9999.0, at),
         MetricRow(number, 1, "llm_first_token_ms", 201.0, at),
         MetricRow(number, 1, "turn_latency_ms", 812.6, at),
-        MessageRow(number, 1, "assistant", "From\x1b[31m nine", at + timedelta(seconds=5), True),
+        MessageRow(number, 1, "assistant", "From\x1b[31m nine", moments[5], True),
         EventRow(number, "member_failed", at, {"role": "speaker", "code": "provider_stalled", "then": "Restart"}),
         MetricRow(number, 2, "turn_latency_ms", 400.0, at),
         ConversationEnd(number, "success", "caller_hung_up", "", at + timedelta(seconds=9)),
@@ -104,7 +107,22 @@ def test_a_call_is_told(run: Run, database: Database) -> None:
     assert latency[2].split() == ["1", "410", "ms", "201", "ms", "813", "ms"]
     assert latency[3].split() == ["2", "400", "ms"]
     assert "member_failed" in out and "code=provider_stalled" in out
+    told = [line.split() for line in out.splitlines()]
+    # from the call's start: when a sentence began; an older record knows only by when it had been said
+    assert ["+0.5", "s", "assistant", "Hello."] in told and ["+3.0", "s", "user", "when", "are", "you", "open"] in told
+    assert any(line[:4] == ["by", "+5.0", "s", "assistant"] for line in told)
+    assert any(line[:3] == ["+0.0", "s", "answered"] for line in told)
     assert "success: caller_hung_up" in out and "callboard/0/one" in out and "reception, version 1" in out
+
+
+def test_programs_get_the_same_times(run: Run, database: Database) -> None:
+    context = place(database)
+    hold(database, context)
+    found = json.loads(run("show", str(context.conversation_id), "--json")[1])
+    start = datetime.fromisoformat(found["summary"]["connected_at"])
+    began = [message["began_at"] for message in found["transcript"]["messages"]]
+    seconds = [at and round((datetime.fromisoformat(at) - start).total_seconds(), 1) for at in began]
+    assert seconds == [0.5, 3.0, None]
 
 
 @pytest.mark.parametrize("characters", [6, 8, 9, 13, 14, 36])

@@ -65,6 +65,7 @@ def test_a_call_in_one_line(database: Database) -> None:
         caller="+1",
         callee="+2",
         started_at=START,
+        connected_at=START + timedelta(seconds=2),
         ended_at=end.at,
         duration_s=10.5,
         turns=2,

@@ -48,11 +48,19 @@ def test_data_of_the_first_step_survive(empty: Database) -> None:
         connection.execute(
             text("INSERT INTO conversations (project_id, assistant_id, created_at) VALUES (1, 1, CURRENT_TIMESTAMP)")
         )
+        connection.execute(
+            text(
+                "INSERT INTO messages (conversation_id, turn, role, text, at, interrupted)"
+                " VALUES (1, 1, 'user', 'hello', CURRENT_TIMESTAMP, FALSE)"
+            )
+        )
         connection.commit()
     migrate(empty)
     with empty.read() as session:
         rows = session.execute(text("SELECT id, assistant_id, owner, ended_at FROM conversations")).all()
+        said = session.execute(text("SELECT text, began_at FROM messages")).all()
     assert [tuple(row) for row in rows] == [(1, 1, None, None)]
+    assert [tuple(row) for row in said] == [("hello", None)]
 
 
 def test_a_second_start_changes_nothing(database: Database) -> None:

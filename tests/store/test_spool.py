@@ -10,10 +10,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
+from zlib import crc32
 
 import pytest
 
@@ -65,7 +66,7 @@ def died(spool: Spool) -> Iterator[list[Spool]]:
 
 def test_every_kind_of_row_comes_back_as_it_was(spool: Spool) -> None:
     rows: tuple[LedgerRow, ...] = (
-        MessageRow(1, 2, "user", "a\nb\0c\ud800 \N{SNOWMAN}", AT, interrupted=True),
+        MessageRow(1, 2, "user", "a\nb\0c\ud800 \N{SNOWMAN}", AT, interrupted=True, began_at=AT - timedelta(seconds=2)),
         MetricRow(1, 2, "turn_latency_ms", 0.1 + 0.2, AT),
         EventRow(1, "dtmf", AT, {"count": 2, "of": [1.5, None, {"a": True}], "big": 2**80}),
         ConversationEnd(1, "success", "caller_hung_up", "", AT),
@@ -73,6 +74,16 @@ def test_every_kind_of_row_comes_back_as_it_was(spool: Spool) -> None:
     )
     spool.append([batch(1, *rows)])
     assert drain(spool) == [batch(1, *rows)]
+
+
+def test_a_spool_of_an_older_callboard_is_read(spool: Spool) -> None:
+    spool.append([batch(1, MessageRow(1, 2, "user", "hello", AT))])
+    (segment,) = files(spool)
+    _, _, content = segment.read_bytes().strip().partition(b" ")
+    older = content.replace(b', "began_at": null', b"")
+    assert older != content
+    segment.write_bytes(b"%08x %s\n" % (crc32(older), older))
+    assert drain(spool) == [batch(1, MessageRow(1, 2, "user", "hello", AT))]
 
 
 def test_batches_come_in_order_and_what_is_written_is_given_up(spool: Spool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.call.effects import Measured, Stalled
+from actors.call.effects import Measured, Said, Stalled
 from actors.call.floor import Floor
 from actors.messages import (
     Acknowledge,
@@ -39,6 +39,53 @@ def test_a_turn_from_greeting_to_answer(stage: Stage):
         ("assistant", "It is noon. Anything else?", False),
     ]
     assert stage.floor is Floor.LISTENING
+
+
+def test_each_line_knows_when_it_began(stage: Stage):
+    """The stage's clock starts at 100 s; what a line belongs to is known later than it began."""
+    stage.wait(1.0)
+    stage.do("voice_started", 0)  # a cough
+    stage.do("voice_ended", 50)
+    stage.wait(2.0)
+    stage.do("turn_ended")
+    stage.wait(2.0)
+    stage.caller_says("what time is it")
+    stage.wait(0.5)
+    stage.answer("It is noon.")
+    stage.do("playout_started", stage.deliver())
+    stage.wait(3.0)
+    stage.do("playout_done", stage.conversation.delivery.utterance.number)
+    stage.do("typed", "thank you")
+    stage.wait(1.0)
+    stage.answer("Welcome.")
+    stage.speak_out()
+    stage.do("dtmf", "1")
+    stage.wait(0.5)
+    stage.do("dtmf", "#")
+    stage.wait(0.0)
+    stage.answer("One.")
+    stage.speak_out()
+    began = [(e.role, round(e.began_s, 1)) for e in stage.effects if isinstance(e, Said)]
+    assert began == [
+        ("assistant", 100.0),
+        ("user", 105.0),
+        ("assistant", 107.0),
+        ("user", 110.0),
+        ("assistant", 111.0),
+        ("user", 111.0),
+        ("assistant", 111.5),
+    ]
+
+
+def test_a_question_that_goes_on_began_with_its_first_words(stage: Stage):
+    stage.heard_on_flush = 0.0
+    stage.caller_says("i would like")
+    stage.wait(0.3)
+    stage.caller_says("to book a table")
+    stage.answer("Fine.")
+    stage.speak_out()
+    (question,) = [e for e in stage.effects if isinstance(e, Said) and e.role == "user"]
+    assert (question.text, round(question.began_s, 1)) == ("i would like to book a table", 100.0)
 
 
 def test_latency_is_measured_from_the_end_of_the_voice(stage: Stage):

@@ -43,7 +43,7 @@ OVER = Termination(Result.SUCCESS, "idle")
         (PlayoutStarted(2), AssistantStarted(2)),
         (PlayoutDone(2), AssistantStopped(2, interrupted=False)),
         (PlayoutStopped(2, 300.0, flushed=True), AssistantStopped(2, interrupted=True)),
-        (Said("assistant", 1, "From", True), AssistantWords("From", True)),
+        (Said("assistant", 1, "From", 0.0, True), AssistantWords("From", True)),
         (Measured("turn_latency_ms", 1, 412.0), TurnMeasured(1, "turn_latency_ms", 412.0)),
         (End(OVER), CallEnding(OVER)),
     ],
@@ -57,7 +57,7 @@ def test_what_an_onlooker_sees(happening: object, event: CallEvent) -> None:
     [
         Transcript("", False, 400.0),  # a sign of life
         PlayoutStopped(2, 300.0, flushed=False),  # paused: it may go on
-        Said("user", 1, "when are you open"),  # seen already, word by word
+        Said("user", 1, "when are you open", 0.0),  # seen already, word by word
         To("speaker", CancelSpeech()),
         Dtmf("5"),  # may be part of a PIN
         CancelTimer("idle"),
