@@ -112,7 +112,7 @@ class LoopBase:
                 message, sender = queue.popleft()
                 if queue:
                     ready.append(mailbox)
-                mailbox.received += 1
+                mailbox.taken += 1
                 mailbox.handle(message, sender)
                 before, now = now, clock()
                 mailbox.busy_s += now - before

@@ -7,6 +7,7 @@ import copy
 import logging
 import time
 import traceback
+from collections import deque
 from collections.abc import Coroutine
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ from thespian.system.timing import timePeriodSeconds
 from actors.loop import status
 from actors.loop.actor import TaskFailed
 from actors.loop.address import LoopAddress
-from actors.loop.mailbox import MAILBOX_LIMIT, Mailbox
+from actors.loop.mailbox import HOLE, MAILBOX_LIMIT, Mailbox
 from actors.loop.timers import Timer
 from actors.loop.watch import Watch
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+BURIED_A_TURN = 1000  # dead letters of one actor
 FAILURES = (Exception, asyncio.CancelledError)  # CancelledError is no Exception, but a handler may trip over one
 
 
@@ -114,7 +116,9 @@ class Cell(Mailbox):
         return None
 
     def _handle_system(self, message: Any, sender: Any) -> None:
-        if isinstance(message, Timer):
+        if message is HOLE:
+            self.pass_hole()
+        elif isinstance(message, Timer):
             if message.pending:
                 self.handle(message.claim(), sender)
         elif isinstance(message, Thespian_StatusReq):
@@ -181,12 +185,17 @@ class Cell(Mailbox):
         self.exiting = True
         self.base.forget(self)
         self.instance = None
-        waiting = list(self.queue)
+        waiting = deque((message, sender) for message, sender in self.waiting() if not isinstance(message, Timer))
         self.queue.clear()
-        for message, sender in waiting:
-            if not isinstance(message, Timer):
-                self.base.undeliverable(self.address, message, sender)
+        self._bury(waiting)
         self.base.deliver(self.parent, ChildActorExited(self.address), self.address)
+
+    def _bury(self, waiting: deque[tuple[Any, Any]]) -> None:
+        """So many a turn: a mailbox may have held hundreds of thousands."""
+        for _ in range(min(len(waiting), BURIED_A_TURN)):
+            self.base.undeliverable(self.address, *waiting.popleft())
+        if waiting:
+            self.base.loop.call_soon(self._bury, waiting)
 
     # --- what Actor's methods call -------------------------------------------------------------------------------
 

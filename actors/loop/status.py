@@ -43,7 +43,7 @@ def actor_info(cell: Cell) -> ActorInfo:
         received=cell.received,
         failed=cell.failed,
         busy_s=cell.busy_s,
-        depth=len(cell.queue),
+        depth=cell.depth,
         max_depth=cell.max_depth,
         dropped=cell.dropped,
         timers=timers,
@@ -63,7 +63,7 @@ def actor_status(cell: Cell) -> Thespian_ActorStatus:
     )
     for child in cell.children.values():
         status.addChild(child)
-    for message, sender in cell.queue:
+    for message, sender in cell.waiting():
         status.addReceivedMessage(sender, cell.address, type(message).__name__)
     status.addWakeups([(cell.address, ExpirationTimer(timer.remaining_s())) for timer in cell.timers])
     status.addReceived(cell.received)

@@ -12,6 +12,7 @@ from thespian.actors import Actor
 
 from actors.loop.address import LoopAddress
 from actors.loop.cell import Cell
+from actors.loop.mailbox import Hole
 from actors.loop.timers import Timer
 
 Observer = Callable[[Any, Any, Any], None]  # message, sender, receiver; on the loop's thread, must not raise
@@ -54,7 +55,7 @@ class TappedCell(Cell):
         return self.base.taps[self.address.name]
 
     def handle(self, message: Any, sender: Any) -> None:
-        if not isinstance(message, Timer):  # its message comes through here by itself
+        if not isinstance(message, Timer | Hole):  # a timer's message comes through here by itself
             self._tap.observe(message, sender, self.address)
         super().handle(message, sender)
 

@@ -159,7 +159,7 @@ class Directory:
         cells = self._system.cells()
         for name, count in Counter(cell.class_name for cell in cells).items():
             yield "actors", (name,), count
-        yield "mailbox_depth", (), max((len(cell.queue) for cell in cells), default=0)
+        yield "mailbox_depth", (), max((cell.depth for cell in cells), default=0)
         yield "dead_letters_total", (), self._system.dead_letters
         stats = self._clock.stats
         yield "media_ticks_total", (), stats.ticks

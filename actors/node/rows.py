@@ -60,7 +60,7 @@ class Roster:
             "age_s": round(self._now_s - cell.created_s, 1),
             "parent": cell.parent.name if isinstance(cell.parent.receiver, Cell) else None,
             "restarts": self._restarts(call, role) if call and call is not cell else 0,
-            "depth": len(cell.queue),
+            "depth": cell.depth,
             "max_depth": cell.max_depth,
             "timers": len(cell.timers),
             "tasks": len(cell.pending) - len(cell.timers),
