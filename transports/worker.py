@@ -26,6 +26,7 @@ from actors.node.link import Alone, NodeLink
 from actors.providers.registry import Registry
 from actors.services.ledger import Flush, Ledger, OpenLedger
 from actors.services.metrics import Metrics
+from actors.services.pace import Pulse, WorkClock
 from actors.services.shared import Services
 from config.errors import CallboardError
 from config.settings import Settings
@@ -82,7 +83,9 @@ class Worker:
         spool = settings.data_dir / "spool" / self.link.incarnation.replace("/", "-")
         self.system.tell(self._ledger, OpenLedger(Local(self.database), spool))
         self._switchboard = self.system.createActor(Switchboard)
-        self._services = Local(Services(self.registry, self.clock, self._ledger, self.metrics))
+        self.work = WorkClock(observe=self.metrics.loop_lagged)
+        self.system.tell(self.system.createActor(Pulse), Local(self.work))
+        self._services = Local(Services(self.registry, self.clock, self._ledger, self.metrics, self.work))
         self._starting: set[asyncio.Task[None]] = set()
         self._directory = Directory(self.system, self.clock, self.metrics, self.link.worker)
         if isinstance(self.link, Alone):

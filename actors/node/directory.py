@@ -25,7 +25,7 @@ from actors.node.deadletters import CollectDeadLetters, DeadLetters
 from actors.node.rows import Roster, Row, call_of, describe, role_of, sample
 from actors.node.trace import LINES, Trace
 from actors.services.ledger import Ledger
-from actors.services.metrics import Figure, LoopLag, Metrics
+from actors.services.metrics import Figure, Metrics
 from config.errors import BadInput
 
 RESTARTABLE = ("transcriber", "responder", "speaker")
@@ -57,8 +57,6 @@ class Directory:
         self._dead_letters = system.createActor(DeadLetters)
         system.tell(self._dead_letters, CollectDeadLetters())
         self._tracing = Tracing(system)
-        self._lag = LoopLag(system.loop, metrics.loop_lagged)
-        self._lag.start()
         metrics.watch(self._figures)
         self.verbs: dict[str, Verb] = {
             "ps": self.ps,
@@ -86,7 +84,6 @@ class Directory:
 
     def close(self) -> None:
         """Let go of timers and taps."""
-        self._lag.stop()
         self._tracing.close()
 
     # --- looking -------------------------------------------------------------------------------------------------

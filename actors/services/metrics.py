@@ -6,7 +6,6 @@ somebody asks (`watch`). Each worker has its own figures, and `merge` makes one 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,7 +17,6 @@ from prometheus_client.parser import text_string_to_metric_families
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per counter that nobody reads
 
 PREFIX = "callboard_"
-LAG_EVERY_S = 0.25
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 _LAG_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
 
@@ -51,7 +49,7 @@ CATALOGUE: dict[str, Entry] = {
     "mailbox_depth": Entry("gauge", (), "Messages that wait in the fullest mailbox", read=True),
     "dead_letters_total": Entry("counter", (), "Messages that found nobody at their address", read=True),
     "loop_lag_seconds": Entry(
-        "histogram", (), f"How late the loop ran a timer, measured every {LAG_EVERY_S:g} s", buckets=_LAG_SECONDS
+        "histogram", (), "How late a message on a timer was handled: loop and mailboxes together", buckets=_LAG_SECONDS
     ),
     "media_ticks_total": Entry("counter", (), "20 ms ticks of the media clock", read=True),
     "media_ticks_late_total": Entry("counter", (), "Ticks that began over 10 ms late", read=True),
@@ -130,25 +128,6 @@ class Metrics:
     def exposition(self) -> str:
         """All figures in Prometheus' text format."""
         return generate_latest(self._registry).decode()
-
-
-class LoopLag:
-    """Tells how late the loop runs a timer, from `start` to `stop`."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, tell: Callable[[float], None]) -> None:
-        self._loop, self._tell = loop, tell
-        self._timer: asyncio.TimerHandle | None = None
-
-    def start(self) -> None:
-        self._timer = self._loop.call_later(LAG_EVERY_S, self._due, self._loop.time() + LAG_EVERY_S)
-
-    def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _due(self, due_s: float) -> None:
-        self._tell(max(0.0, self._loop.time() - due_s))
-        self.start()
 
 
 def merge(expositions: Mapping[int, str]) -> str:

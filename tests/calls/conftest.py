@@ -49,7 +49,7 @@ class House:
 
     def company(self) -> list[str]:
         """The actors that belong to calls."""
-        standing = ("Ledger", "Switchboard", "DeadLetters")
+        standing = ("Ledger", "Switchboard", "DeadLetters", "Pulse")
         return [a.class_name for a in self.worker.system.actors() if a.class_name.split(".")[-1] not in standing]
 
 

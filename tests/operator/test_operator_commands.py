@@ -96,6 +96,7 @@ node
    │     ├─ transcriber
    │     ├─ responder
    │     └─ speaker
+   ├─ pulse
    └─ deadletters
 """
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from actors.services.metrics import CATALOGUE, LAG_EVERY_S, PREFIX, LoopLag, Metrics, merge, metrics_page
+from actors.services.metrics import CATALOGUE, PREFIX, Metrics, merge, metrics_page
 
 
 def _samples(text: str) -> dict[tuple[str, ...], float]:
@@ -76,26 +75,6 @@ def test_each_worker_has_figures_of_its_own() -> None:
     one, other = Metrics(), Metrics()
     one.call_started("twilio")
     assert "calls_active{" not in other.exposition()
-
-
-async def test_a_loop_that_is_held_up_is_measured() -> None:
-    lags: list[float] = []
-    loop = asyncio.get_running_loop()
-    held = loop.create_future()
-
-    def tell(lag_s: float) -> None:
-        lags.append(lag_s)
-        if not held.done():
-            held.set_result(None)
-
-    lag = LoopLag(loop, tell)
-    lag.start()
-    due = loop.time() + LAG_EVERY_S
-    while loop.time() < due + 0.05:
-        pass
-    await held
-    lag.stop()
-    assert 0.05 <= lags[0] < 0.5
 
 
 def test_the_page_is_written_from_the_catalogue() -> None:
