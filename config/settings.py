@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import (
@@ -52,7 +53,12 @@ def _module_name(value: str) -> str:
 
 
 def _host_and_port(value: str) -> str:
-    if any(mark in value for mark in "/?#@ "):
+    try:
+        parts = urlsplit(f"//{value}")
+        is_host = not value or (bool(parts.hostname) and parts.port != 0)
+    except ValueError:  # a port that is none, a bracket too few
+        is_host = False
+    if not is_host or any(mark in value for mark in "/?#@ ") or not value.isprintable():
         raise ValueError("a host name with or without a port, but no scheme and no path")
     return value
 
@@ -224,7 +230,7 @@ class Settings(BaseSettings):
     )
     data_dir: Folder = Field(
         Path("~/.local/share/callboard"),
-        description="Folder of what is kept: the SQLite file; XDG_DATA_HOME moves the default",
+        description="Folder of what is kept, closed to other users; XDG_DATA_HOME moves the default",
         examples=["/var/lib/callboard"],
     )
     context_ttl_s: float = Field(

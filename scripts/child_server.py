@@ -13,6 +13,7 @@ from types import TracebackType
 import orjson
 
 from config.errors import CallboardError
+from store.private import make_private_file, private_folder
 
 HOST = "127.0.0.1"
 START_S, STOP_S = 30.0, 10.0
@@ -59,7 +60,7 @@ class ChildServer:
 
     async def __aenter__(self) -> ChildServer:
         plan = self.plan
-        plan.data_dir.mkdir(parents=True, exist_ok=True)
+        make_private_file(private_folder(plan.data_dir) / plan.log.name)
         with plan.log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "scripts.callboard", "serve", "--json", "--until-eof"),

@@ -20,6 +20,7 @@ from actors.node import process
 from actors.node.node import Node, NodeFailed
 from config.settings import Settings
 from scripts.operator_client import FILE
+from store.private import FILE_MODE, open_data_dir
 from transports.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -178,8 +179,8 @@ def operators_file(settings: Settings) -> Iterator[None]:
     operator, path = settings.operator, settings.data_dir / FILE
     content = {"url": f"http://{operator.host}:{operator.port}", "token": operator.token.get_secret_value()}
     fresh = path.with_suffix(f".{os.getpid()}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+    open_data_dir(settings.data_dir)
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE), "w", encoding="utf-8") as file:
         json.dump(content, file)
     os.replace(fresh, path)
     try:

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from config.settings import Settings
 from store.errors import StoreUnavailable
+from store.private import DATABASE, make_private_file, open_data_dir
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -48,14 +49,14 @@ class Database:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Database:
-        """PostgreSQL where POSTGRES__HOST is set, else callboard.db in DATA_DIR, which is made."""
+        """PostgreSQL where POSTGRES__HOST is set, else callboard.db in DATA_DIR, which is made, for us alone."""
         if settings.postgres.host:
             return cls(_postgres_url(settings), connections=settings.postgres.max_open_connection)
-        path = settings.data_dir / "callboard.db"
+        path = open_data_dir(settings.data_dir) / DATABASE
         try:
-            settings.data_dir.mkdir(parents=True, exist_ok=True)
+            make_private_file(path)  # its -wal and -shm get the same mode, by SQLite
         except OSError as error:
-            raise StoreUnavailable(f"DATA_DIR {str(settings.data_dir)!r} cannot be made: {error.strerror}") from None
+            raise StoreUnavailable(f"database {path}: {error.strerror}") from None
         return cls(URL.create("sqlite", database=str(path)))
 
     @property

@@ -11,6 +11,12 @@ class StoreUnavailable(CallboardError):
     code = "store_unavailable"
 
 
+class FolderNotPrivate(StoreUnavailable):
+    """What we keep would lie in a folder that is not ours, or that others may read."""
+
+    code = "folder_not_private"
+
+
 class UnknownAssistant(BadInput):
     """No assistant has this id or name."""
 

@@ -11,7 +11,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -28,31 +28,57 @@ log = logging.getLogger(__name__)
 ANSWER_S = 0.25
 RETRY_S = 1.0
 CONNECTIONS = 8
+PORTION = 500  # calls whose leases one script handles: 1-2 ms of Redis
 PREFIX = "callboard:"
 
 _NOW = "local t = redis.call('TIME') local now = t[1] * 1000000 + t[2] "  # microseconds: exact in Lua until 2255
 
-# An owner's lease is "EPOCH OWNER". KEYS: the lease, the last epoch of all. ARGV: owner, milliseconds.
+# An owner's lease is "EPOCH OWNER". KEYS: the last epoch of all, then the calls' leases.
+# ARGV: owner, milliseconds. The answer: an epoch for each call, "" where another owner has it.
 _LEASE = (
     _NOW
     + """
-local held = redis.call('GET', KEYS[1])
-if held and string.match(held, ' (.*)$') ~= ARGV[1] then return false end
-local epoch = string.format('%.0f', math.max(now, tonumber(redis.call('GET', KEYS[2]) or 0) + 1))
-redis.call('SET', KEYS[2], epoch)
-redis.call('SET', KEYS[1], epoch .. ' ' .. ARGV[1], 'PX', ARGV[2])
-return epoch
+local epoch, epochs = math.max(now, tonumber(redis.call('GET', KEYS[1]) or 0) + 1), {}
+for i = 2, #KEYS do
+    local held = redis.call('GET', KEYS[i])
+    if held and string.match(held, ' (.*)$') ~= ARGV[1] then
+        epochs[i - 1] = ''
+    else
+        epochs[i - 1] = string.format('%.0f', epoch)
+        redis.call('SET', KEYS[i], epochs[i - 1] .. ' ' .. ARGV[1], 'PX', ARGV[2])
+        redis.call('SET', KEYS[1], epochs[i - 1])
+        epoch = epoch + 1
+    end
+end
+return epochs
 """
 )
-# ARGV: the lease, milliseconds, its epoch, which may be of a process that could not ask Redis.
+# ARGV: milliseconds, then each call's lease, whose epoch may be of a process that could not ask Redis.
+# The answer: 1 for each call that is still ours, else 0.
 _RENEW = """
-local held = redis.call('GET', KEYS[1])
-if held and held ~= ARGV[1] then return 0 end
-if tonumber(ARGV[3]) > tonumber(redis.call('GET', KEYS[2]) or 0) then redis.call('SET', KEYS[2], ARGV[3]) end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+local ours, last = {}, tonumber(redis.call('GET', KEYS[1]) or 0)
+for i = 2, #KEYS do
+    local held = redis.call('GET', KEYS[i])
+    if held and held ~= ARGV[i] then
+        ours[i - 1] = 0
+    else
+        ours[i - 1] = 1
+        redis.call('SET', KEYS[i], ARGV[i], 'PX', ARGV[1])
+        local epoch = string.match(ARGV[i], '^%d+')
+        if tonumber(epoch) > last then
+            last = tonumber(epoch)
+            redis.call('SET', KEYS[1], epoch)
+        end
+    end
+end
+return ours
+"""
+_RELEASE = """
+for i = 1, #KEYS do
+    if redis.call('GET', KEYS[i]) == ARGV[i] then redis.call('DEL', KEYS[i]) end
+end
 return 1
 """
-_RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return 1"
 # ARGV: the process, its own total.
 _COUNT = """
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
@@ -113,34 +139,44 @@ class RedisState(SharedState):
         scripts = (_LEASE, _RENEW, _RELEASE, _COUNT, _ALLOW, _BEAT, _NODES)
         self._scripts = {text: self._redis.register_script(text) for text in scripts}
 
-    async def lease(self, call_id: str, owner: str, ttl_s: float) -> int | None:
-        try:
-            epoch = await self._run(_LEASE, [_lease_key(call_id), _key("epoch")], owner, _ms(ttl_s))
-        except _Away:
-            return await self._own.lease(call_id, owner, ttl_s)
-        if epoch is None:
-            return None
-        await self._remember(call_id, Lease(owner, int(epoch)), ttl_s)
-        return int(epoch)
+    async def lease_all(self, calls: Sequence[str], owner: str, ttl_s: float) -> dict[str, int]:
+        leased: dict[str, int] = {}
+        for some in _portions(calls):
+            try:
+                answer = await self._run(_LEASE, _lease_keys(some), owner, _ms(ttl_s))
+            except _Away:
+                leased |= await self._own.lease_all(some, owner, ttl_s)
+                continue
+            epochs = {call: int(epoch) for call, epoch in zip(some, answer, strict=True) if epoch}
+            for call, epoch in epochs.items():
+                self._own.learn(call, Lease(owner, epoch), ttl_s)
+            leased |= epochs
+        return leased
 
-    async def renew(self, call_id: str, lease: Lease, ttl_s: float) -> bool:
-        keys = [_lease_key(call_id), _key("epoch")]
-        try:
-            is_ours = bool(await self._run(_RENEW, keys, _text(lease), _ms(ttl_s), lease.epoch))
-        except _Away:
-            return await self._own.renew(call_id, lease, ttl_s)
-        if is_ours:
-            await self._remember(call_id, lease, ttl_s)
-        else:
-            await self._own.release(call_id, lease)
-        return is_ours
+    async def renew_all(self, leases: Mapping[str, Lease], ttl_s: float) -> set[str]:
+        lost: set[str] = set()
+        for some in _portions(list(leases)):
+            theirs = {call: leases[call] for call in some}
+            try:
+                answer = await self._run(_RENEW, _lease_keys(some), _ms(ttl_s), *map(_text, theirs.values()))
+            except _Away:
+                lost |= await self._own.renew_all(theirs, ttl_s)
+                continue
+            for call, is_ours in zip(some, answer, strict=True):
+                if is_ours:
+                    self._own.learn(call, leases[call], ttl_s)
+                else:
+                    lost.add(call)
+        await self._own.release_all({call: leases[call] for call in lost})
+        return lost
 
-    async def release(self, call_id: str, lease: Lease) -> None:
-        await self._own.release(call_id, lease)
-        try:
-            await self._run(_RELEASE, [_lease_key(call_id)], _text(lease))
-        except _Away:
-            pass  # it ends by itself
+    async def release_all(self, leases: Mapping[str, Lease]) -> None:
+        await self._own.release_all(leases)
+        for some in _portions(list(leases)):
+            try:
+                await self._run(_RELEASE, _lease_keys(some)[1:], *(_text(leases[call]) for call in some))
+            except _Away:
+                pass  # they end by themselves
 
     async def owner_of(self, call_id: str) -> Lease | None:
         try:
@@ -187,12 +223,6 @@ class RedisState(SharedState):
     async def close(self) -> None:
         await self._redis.aclose(close_connection_pool=True)
 
-    async def _remember(self, call_id: str, lease: Lease, ttl_s: float) -> None:
-        """What Redis says replaces what this process knew."""
-        if (known := await self._own.owner_of(call_id)) and known != lease:
-            await self._own.release(call_id, known)
-        await self._own.renew(call_id, lease, ttl_s)
-
     async def _run(self, script: str, keys: list[str], *arguments: str | int) -> Any:
         return await self._ask(lambda: self._scripts[script](keys, arguments))
 
@@ -205,7 +235,7 @@ class RedisState(SharedState):
         try:
             async with asyncio.timeout(ANSWER_S):
                 answer = await question()
-        except (RedisError, OSError) as error:  # TimeoutError is an OSError
+        except Exception as error:  # after a cut the client raises more than its own errors and the system's
             self._note_outage(error)
             raise _Away from None
         if self._reason:
@@ -214,7 +244,7 @@ class RedisState(SharedState):
         return answer
 
     def _note_outage(self, error: Exception) -> None:
-        reason = str(error) or f"no answer within {ANSWER_S:g} s"
+        reason = f"no answer within {ANSWER_S:g} s" if isinstance(error, TimeoutError) else _told(error)
         if not self._reason:
             log.error("redis %s is away, this process answers by itself: %s", self._place, reason)
         self._reason, self._retry_at = reason, self._now() + RETRY_S
@@ -243,6 +273,20 @@ def _key(*parts: str) -> str:
 
 def _lease_key(call_id: str) -> str:
     return _key("lease", call_id)
+
+
+def _lease_keys(calls: Sequence[str]) -> list[str]:
+    return [_key("epoch"), *map(_lease_key, calls)]
+
+
+def _portions(calls: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Redis does nothing else while a script runs, so none of them is long."""
+    return (calls[start : start + PORTION] for start in range(0, len(calls), PORTION))
+
+
+def _told(error: Exception) -> str:
+    foreseen = isinstance(error, RedisError | OSError) and str(error)
+    return str(error) if foreseen else f"{type(error).__name__} {error}".strip()
 
 
 def _text(lease: Lease) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -49,16 +49,31 @@ class SharedState(ABC):
         return RedisState(settings.redis)
 
     @abstractmethod
+    async def lease_all(self, calls: Sequence[str], owner: str, ttl_s: float) -> dict[str, int]:
+        """Own calls for `ttl_s`: their epochs, each higher than any before. A call that another owner has is left out.
+
+        As with the next two, however many calls there are, the others' answer is waited for once.
+        """
+
+    @abstractmethod
+    async def renew_all(self, leases: Mapping[str, Lease], ttl_s: float) -> set[str]:
+        """Own calls for `ttl_s` from now on: those that are somebody else's by now. What was lost is restored."""
+
+    @abstractmethod
+    async def release_all(self, leases: Mapping[str, Lease]) -> None:
+        """Own calls no more; nothing happens to one that is somebody else's by now."""
+
     async def lease(self, call_id: str, owner: str, ttl_s: float) -> int | None:
-        """Own a call for `ttl_s`; None if another owner has it. Each lease of a call has a higher epoch than before."""
+        """Own one call; None if another owner has it."""
+        return (await self.lease_all([call_id], owner, ttl_s)).get(call_id)
 
-    @abstractmethod
     async def renew(self, call_id: str, lease: Lease, ttl_s: float) -> bool:
-        """Own it for `ttl_s` from now on; False if it is somebody else's by now. A lease that was lost is restored."""
+        """As `renew_all`, for one call."""
+        return not await self.renew_all({call_id: lease}, ttl_s)
 
-    @abstractmethod
     async def release(self, call_id: str, lease: Lease) -> None:
-        """Own it no more; nothing happens if it is somebody else's by now."""
+        """As `release_all`, for one call."""
+        await self.release_all({call_id: lease})
 
     @abstractmethod
     async def owner_of(self, call_id: str) -> Lease | None:
@@ -127,7 +142,18 @@ class InProcessState(SharedState):
         self._counters: Counter[str] = Counter()
         self._epoch = 0
 
-    async def lease(self, call_id: str, owner: str, ttl_s: float) -> int | None:
+    async def lease_all(self, calls: Sequence[str], owner: str, ttl_s: float) -> dict[str, int]:
+        return {call: epoch for call in calls if (epoch := self._lease(call, owner, ttl_s)) is not None}
+
+    async def renew_all(self, leases: Mapping[str, Lease], ttl_s: float) -> set[str]:
+        return {call for call, lease in leases.items() if not self._renew(call, lease, ttl_s)}
+
+    async def release_all(self, leases: Mapping[str, Lease]) -> None:
+        for call, lease in leases.items():
+            if self._leases.get(call, self._now()) == lease:
+                self._leases.discard(call)
+
+    def _lease(self, call_id: str, owner: str, ttl_s: float) -> int | None:
         now = self._now()
         held = self._leases.get(call_id, now)
         if held and held.owner != owner:
@@ -137,7 +163,7 @@ class InProcessState(SharedState):
         self._leases.set(call_id, Lease(owner, self._epoch), now, now + ttl_s)
         return self._epoch
 
-    async def renew(self, call_id: str, lease: Lease, ttl_s: float) -> bool:
+    def _renew(self, call_id: str, lease: Lease, ttl_s: float) -> bool:
         now = self._now()
         if self._leases.get(call_id, now) not in (None, lease):
             return False
@@ -145,9 +171,11 @@ class InProcessState(SharedState):
         self._leases.set(call_id, lease, now, now + ttl_s)
         return True
 
-    async def release(self, call_id: str, lease: Lease) -> None:
-        if self._leases.get(call_id, self._now()) == lease:
+    def learn(self, call_id: str, lease: Lease, ttl_s: float) -> None:
+        """Somebody who knows better says who owns it."""
+        if self._leases.get(call_id, self._now()) not in (None, lease):
             self._leases.discard(call_id)
+        self._renew(call_id, lease, ttl_s)
 
     async def owner_of(self, call_id: str) -> Lease | None:
         return self._leases.get(call_id, self._now())

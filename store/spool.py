@@ -28,6 +28,7 @@ from zlib import crc32
 
 from store.conversations import Batch
 from store.errors import SpoolFull
+from store.private import FILE_MODE, private_folder
 from store.records import ConversationEnd, EventRow, LedgerRow, MessageRow, MetricRow, OwnerLost
 
 log = logging.getLogger(__name__)
@@ -143,12 +144,12 @@ class Spool:
 
     def _begin_segment(self) -> None:
         if self._lock < 0:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_folder(private_folder(self._folder.parent) / self._folder.name)
             self._take_folder()
         self._end_segment()
         self._begun += 1
         path = self._folder / f"{self._begun:08}.jsonl"
-        self._writing = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        self._writing = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, FILE_MODE)
         os.fsync(self._lock)  # the file's name is on the disk, too
         self._segments.append(path)
         self._segment_bytes = 0

@@ -13,6 +13,7 @@ from typing import Any, cast
 from actors.call.wire import WireEars
 from actors.errors import Result, Termination
 from config.errors import CallboardError
+from config.logging import peer_line
 from config.settings import Settings
 from store.records import CallContext
 
@@ -108,7 +109,8 @@ class MediaConnection(asyncio.Protocol):
 
     def _not_taken(self, error: Exception) -> None:
         if isinstance(error, CallboardError):
-            log.warning("refused call: provider=%s peer=%s %s: %s", self.provider, self.peer, error.code, error)
+            line = "refused call: provider=%s peer=%s %s: %s"
+            peer_line(log, error.code, self.peer, line, self.provider, self.peer, error.code, error)
         else:
             log.error("the switchboard failed: provider=%s peer=%s", self.provider, self.peer, exc_info=error)
         self.end(INTERNAL_ERROR)
@@ -138,13 +140,15 @@ class MediaConnection(asyncio.Protocol):
     def refuse(self, error: CallboardError) -> None:
         """The peer's fault: one log line, and the reason is kept for the call."""
         if self._ending is None:
-            log.warning("dropped peer: provider=%s peer=%s %s: %s", self.provider, self.peer, error.code, error)
+            line = "dropped peer: provider=%s peer=%s %s: %s"
+            peer_line(log, error.code, self.peer, line, self.provider, self.peer, error.code, error)
         self.end(Termination(Result.CLIENT_ERROR, "protocol_error", f"{error.code}: {error}"))
 
     def drop(self, reason: str) -> None:
         """Close at once, without waiting for the peer."""
         if self._ending is None:
-            log.warning("dropped peer: provider=%s peer=%s %s", self.provider, self.peer, reason)
+            line = "dropped peer: provider=%s peer=%s %s"
+            peer_line(log, reason, self.peer, line, self.provider, self.peer, reason)
         self.end(Termination(Result.CLIENT_ERROR, reason))
         self.abort()
 

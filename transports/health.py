@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import ClassVar
 
+from config.logging import peer_line
 from store.errors import StoreUnavailable
 from transports.gate import Draining
 from transports.web import Handler, log
@@ -31,7 +32,8 @@ class Ready(Handler):
             parts["redis"] = await self.services.shared.health()
         failing = {part: state for part, state in parts.items() if state != "ok"}
         if failing:
-            log.warning("not ready: %s", ", ".join(f"{part}: {state}" for part, state in failing.items()))
+            parts_failing = ", ".join(f"{part}: {state}" for part, state in failing.items())
+            peer_line(log, "not_ready", "anybody", "not ready: %s", parts_failing)
             self.set_status(503)
         self.send_json({"status": "unavailable" if failing else "ok", "parts": parts})
 

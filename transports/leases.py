@@ -27,6 +27,7 @@ class Leases:
         self._shared, self._owner, self._live = shared, owner, live
         self._held: dict[str, Lease] = {}
         self._refused: set[str] = set()
+        self._failing = False  # as told in the log
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -40,30 +41,38 @@ class Leases:
         await self._release(set(self._held))
 
     async def reconcile(self, renew: bool = True) -> None:
-        """Take a lease on what is new, release what has ended, and `renew` what goes on. Not for two tasks at once."""
+        """Take a lease on what is new, release what has ended, and `renew` what goes on. Not for two tasks at once.
+
+        Each of the three is one question to the shared state, however many calls there are.
+        """
         live = self._live()
         await self._release(self._held.keys() - live)
         self._refused &= live
-        for call in live:
-            if (lease := self._held.get(call)) is None:
-                await self._take(call)
-            elif renew and not await self._shared.renew(call, lease, TTL_S):
+        if renew and self._held:
+            for call in await self._shared.renew_all(self._held, TTL_S):
                 del self._held[call]
-                await self._take(call)
+        await self._take(sorted(live - self._held.keys()))
 
     async def _keep(self) -> None:
         for look in itertools.count(1):
             await asyncio.sleep(LOOK_S)
-            await self.reconcile(renew=look % RENEW_EVERY == 0)
+            try:
+                await self.reconcile(renew=look % RENEW_EVERY == 0)
+                self._failing = False
+            except Exception:  # whatever it was, the next look makes up for it: a worker without leases loses its calls
+                if not self._failing:
+                    log.exception("leases: a look has failed; there is one each %g s", LOOK_S)
+                self._failing = True
 
-    async def _take(self, call: str) -> None:
-        epoch = await self._shared.lease(call, self._owner, TTL_S)
-        if epoch is not None:
-            self._held[call] = Lease(self._owner, epoch)
-        elif call not in self._refused:
+    async def _take(self, calls: list[str]) -> None:
+        if not calls:
+            return
+        epochs = await self._shared.lease_all(calls, self._owner, TTL_S)
+        self._held |= {call: Lease(self._owner, epoch) for call, epoch in epochs.items()}
+        for call in set(calls) - epochs.keys() - self._refused:
             self._refused.add(call)
             log.error("call %s: %s owns it in the shared state", call, await self._shared.owner_of(call))
 
     async def _release(self, calls: set[str]) -> None:
-        for call in calls:
-            await self._shared.release(call, self._held.pop(call))
+        if calls:
+            await self._shared.release_all({call: self._held.pop(call) for call in calls})

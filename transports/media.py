@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from config.logging import peer_line
 from store.records import CallContext
 from transports.carriers import UnknownCarrier, carrier
 from transports.upgrade import WebSocketConnection, accept_key, take_over
@@ -15,6 +16,8 @@ class MediaSocket(Handler):
 
     The context id is a secret that is good for one connection.
     """
+
+    signed_scheme = "wss"
 
     async def get(self, provider: str, context: str | None = None) -> None:
         spec = carrier(provider)
@@ -29,7 +32,8 @@ class MediaSocket(Handler):
             claimed = await services.database.run(services.contexts.claim, identity, spec.name, services.owner)
             wire = partial(self._wire, spec.wire, claimed)
             if not await take_over(self, key, wire):
-                log.warning("peer left before its upgrade: provider=%s peer=%s", spec.name, self.request.remote_ip)
+                peer, line = str(self.request.remote_ip), "peer left before its upgrade: provider=%s peer=%s"
+                peer_line(log, "left_early", peer, line, spec.name, peer)
                 wire(b"").connection_lost(None)  # the context is used up: its call writes down the end
 
     def _wire(self, kind: type[WebSocketConnection], context: CallContext, early: bytes) -> WebSocketConnection:

@@ -136,7 +136,7 @@ class BrowserSocket(MediaSocket):
     def _check_origin(self) -> None:
         origin = self.request.headers.get("Origin")
         ours = {self.request.host.lower(), self.services.settings.public_host.lower()}
-        if origin is not None and urlsplit(origin).netloc.lower() not in ours:
+        if origin is not None and _host_of(origin) not in ours:
             raise WrongOrigin(f"Origin must be {' or '.join(sorted(ours))}, got {origin!r:.100}")
 
     def _player_rate(self) -> int:
@@ -148,3 +148,11 @@ class BrowserSocket(MediaSocket):
     def _wire(self, kind: type[WebSocketConnection], context: CallContext, early: bytes) -> WebSocketConnection:
         kind_at_rate: Any = partial(RtviWire, player_rate=self._rate)
         return super()._wire(kind_at_rate, context, early)
+
+
+def _host_of(origin: str) -> str:
+    """Host and port of an `Origin`; "" for what is none, such as `null` and `http://[`."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ClassVar, Literal
 from uuid import UUID
 from weakref import WeakSet
 
@@ -16,6 +16,7 @@ from tornado.web import HTTPError, RequestHandler
 from actors.call.wire import Wire
 from actors.services.metrics import Metrics
 from config.errors import BadInput, CallboardError
+from config.logging import peer_line
 from config.settings import Settings
 from store.assistants import AssistantRepository
 from store.contexts import ContextRepository
@@ -102,6 +103,7 @@ class Handler(RequestHandler):
 
     silent_errors = False
     provider = ""  # whose call a refusal refuses; one of ours, never just the path's word
+    signed_scheme: ClassVar[Literal["https", "wss"]] = "https"  # of our address, where its carrier signs it
 
     def initialize(self, services: AppServices) -> None:
         self.services = services
@@ -129,10 +131,9 @@ class Handler(RequestHandler):
         return key
 
     def webhook_request(self) -> WebhookRequest:
-        request = self.request
-        return WebhookRequest(
-            request.uri or "", request.query, request.body.decode(errors="replace"), dict(request.headers.get_all())
-        )
+        request, body = self.request, self.request.body.decode(errors="replace")
+        headers = dict(request.headers.get_all())
+        return WebhookRequest(request.uri or "", request.query, body, headers, self.signed_scheme)
 
     async def authenticate(self, spec: CarrierSpec, *, knows_context: bool = False) -> ApiKey | None:
         """An API key, or the carrier's signature; None for a signature and where none is needed.
@@ -164,8 +165,8 @@ class Handler(RequestHandler):
     def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
         if isinstance(value, CallboardError | HTTPError):
             code, message = _describe(_status(value, 500), value)
-            line = "refused request: %s %s from %s: %s: %s"
-            log.warning(line, self.request.method, self.request.path, self.request.remote_ip, code, message)
+            peer, line = str(self.request.remote_ip), "refused request: %s %s from %s: %s: %s"
+            peer_line(log, code, peer, line, self.request.method, self.request.path, peer, code, message)
             if self.provider:
                 self.services.metrics.call_refused(self.provider, code)
         else:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from store.errors import SpoolFull
+from store.errors import FolderNotPrivate, SpoolFull
 from store.spool import NumberedRows, Spool
 
 P = ParamSpec("P")
@@ -36,7 +36,7 @@ class SpoolFiles:
         """Append, blocking; why it could not be done, or ""."""
         try:
             self._thread.submit(self.spool.append, rest).result(limit_s)
-        except (OSError, SpoolFull) as error:  # TimeoutError is an OSError
+        except (OSError, SpoolFull, FolderNotPrivate) as error:  # TimeoutError is an OSError
             return str(error) or "the disk is too slow"
         return ""
 

@@ -26,7 +26,7 @@ from actors.loop.timers import Timer
 from actors.services.files import SpoolFiles
 from store.conversations import Batch, ConversationRepository
 from store.engine import Database
-from store.errors import SpoolFull, StoreUnavailable
+from store.errors import FolderNotPrivate, SpoolFull, StoreUnavailable
 from store.records import ConversationEnd, EventRow, LedgerRow, MessageRow, MetricRow, OwnerLost
 from store.spool import NumberedRows
 
@@ -184,7 +184,7 @@ class Ledger(LoopActor):
             batches = list(self._numbered)
             try:
                 await files.run(files.spool.append, batches)
-            except (OSError, SpoolFull) as error:
+            except (OSError, SpoolFull, FolderNotPrivate) as error:
                 if not self._disk_fails:
                     log.error("ledger: cannot spool, rows wait in memory: %s", error)
                 self._disk_fails = True

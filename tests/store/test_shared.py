@@ -303,3 +303,22 @@ async def test_a_wrong_password_is_an_outage_that_is_not_repeated(redis_server: 
     await state.close()
     assert "invalid username-password pair" in reason
     assert "geheim" not in reason
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("read() called while another coroutine"), AttributeError("_loop"), EOFError()]
+)
+async def test_whatever_the_client_raises_this_process_answers(
+    redis_server: Server, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    state = connected(redis_server)
+    assert isinstance(state, RedisState)
+
+    async def broken(*args: object) -> None:
+        raise error
+
+    monkeypatch.setattr(state, "_scripts", dict.fromkeys(state._scripts, broken))
+    lease = await leased(state, "c", "node/0")
+    assert await state.renew("c", lease, TTL_S)
+    assert type(error).__name__ in await state.health()
+    await state.close()

@@ -82,7 +82,7 @@ async def test_a_second_connection_for_a_context_is_refused_and_the_first_goes_o
     with caplog.at_level(logging.WARNING):
         connections = await asyncio.gather(*(site.upgrade(path) for _ in range(5)))
     assert sorted(status for status, _ in connections) == [101, 409, 409, 409, 409]
-    assert len(caplog.records) == 4 and caplog.text.count("context_used") == 4
+    assert len(caplog.records) == 1 and "context_used" in caplog.text  # of one peer, in one second
     first = next(peer for status, peer in connections if status == 101)
     first.send(opening(context) + MEDIA)
     _, _, ears = await site.switchboard.call()
@@ -273,7 +273,7 @@ async def test_an_audiosocket_context_is_claimed_once(site: Site, caplog: pytest
         while sum(task.done() for task in ended) < 3:
             await asyncio.wait([task for task in ended if not task.done()], return_when=asyncio.FIRST_COMPLETED)
     assert [task.result() for task in ended if task.done()] == [b"\0\0\0"] * 3
-    assert caplog.text.count("context_used") == 2 and caplog.text.count("unknown_context") == 1
+    assert caplog.text.count("context_used") == caplog.text.count("unknown_context") == 1  # of one peer, in one second
     wire.hang_up()
     await asyncio.gather(*ended)
     for peer in peers:

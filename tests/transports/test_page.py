@@ -110,6 +110,11 @@ def test_a_name_has_a_certificate_and_an_address_has_none(host: str, scheme: str
         ("https://voice.example.test.evil.example", 403),
         ("http://test:81", 403),
         ("null", 403),
+        ("http://[", 403),
+        ("http://[::1", 403),
+        ("http://\u2100.test", 403),
+        ("http://test:99999999", 403),
+        ("\xff\x00", 400),
     ],
 )
 async def test_only_our_own_page_may_connect(site: Site, origin: str, status: int) -> None:

@@ -88,6 +88,21 @@ async def test_a_signature_that_cannot_be_checked_is_no_authentication(site: Sit
     assert (await site.fetch(CALL, method="POST", body=urlencode(FORM), headers=headers)).code == 401
 
 
+async def test_what_is_signed_is_the_address_that_the_carrier_was_given_whatever_the_request_says(
+    make_site: MakeSite,
+) -> None:
+    site = await make_site(**SIGNED)
+    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade"}
+    for scheme, status in (("https", 200), ("wss", 403)):
+        headers = sign(f"{scheme}://voice.example.test{CALL}", FORM) | upgrade
+        answer = await site.fetch(CALL, method="POST", body=urlencode(FORM), headers=headers)
+        assert answer.code == status
+    headers = sign(f"wss://voice.example.test{CALL}") | upgrade  # signed without its form, as an upgrade is
+    assert (await site.fetch(CALL, method="POST", body=urlencode(FORM), headers=headers)).code == 403
+    headers = sign(f"https://voice.example.test{CALL}?{urlencode(FORM)}") | upgrade
+    assert (await site.fetch(f"{CALL}?{urlencode(FORM)}", headers=headers)).code == 200
+
+
 async def test_another_account_is_refused(make_site: MakeSite) -> None:
     site = await make_site(twilio={"account_sid": "AC" + "0" * 32})
     answer = await site.fetch(CALL, method="POST", body=urlencode(FORM), headers=site.keyed)

@@ -12,7 +12,7 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qs
 
 from config.errors import BadInput
@@ -66,12 +66,16 @@ class WrongSignature(BadInput):
 
 @dataclass(frozen=True, slots=True)
 class WebhookRequest:
-    """What a carrier has sent: `target` is path and query as received; query and body are not decoded yet."""
+    """What a carrier has sent: `target` is path and query as received; query and body are not decoded yet.
+
+    `scheme` is that of the address which the carrier was given for this, and which it signs.
+    """
 
     target: str
     query: str
     body: str
     headers: Mapping[str, str]
+    scheme: Literal["https", "wss"] = "https"
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,10 +85,9 @@ def authentic(request: WebhookRequest, settings: Settings) -> bool:
         return False
     if given is None:
         raise MissingSignature("X-Twilio-Signature is missing")
-    upgrade = request.headers.get("Upgrade", "").lower() == "websocket"
     is_json = request.headers.get("Content-Type", "").startswith("application/json")
-    url = f"{'wss' if upgrade else 'https'}://{settings.public_host}{request.target}"
-    form = {} if upgrade or is_json else fields(request.body)
+    url = f"{request.scheme}://{settings.public_host}{request.target}"
+    form = {} if request.scheme == "wss" or is_json else fields(request.body)
     if not signature_valid(token, given, url, form, json_body=request.body.encode() if is_json else None):
         raise WrongSignature(f"X-Twilio-Signature is wrong for {settings.public_host} and TWILIO__AUTH_TOKEN")
     return True
