@@ -185,6 +185,20 @@ class LimitSettings(Group):
         description="Calls that one API key may start in a minute, on all workers that share Redis",
     )
     message_bytes: int = Field(65536, ge=1024, le=16_777_216, description="Longest WebSocket message")
+    messages_per_s: float = Field(
+        400, ge=50, le=1_000_000, description="Messages that one media connection may send in a second, in the long run"
+    )
+    bytes_per_s: float = Field(
+        1_048_576,
+        ge=16_384,
+        le=1e9,
+        description="Bytes that one media connection may send in a second, in the long run",
+    )
+    burst_s: float = Field(
+        10, ge=1, le=300, description="Seconds' worth of both that may come at once, after a hiccup of the network"
+    )
+    keys_per_minute: int = Field(300, ge=1, le=100_000, description="Keys of one caller that are heard in a minute")
+    texts_per_minute: int = Field(30, ge=1, le=100_000, description="Texts of one caller that are taken in a minute")
     body_bytes: int = Field(65536, ge=1024, le=16_777_216, description="Longest HTTP request body")
     start_deadline_s: float = Field(5.0, gt=0, le=60, description="A media WebSocket must say `start` within this time")
 

@@ -16,6 +16,7 @@ from uuid import UUID
 from actors.call.wire import PlayoutMode, WireEars
 from actors.errors import Result, Termination
 from actors.media.audio import FRAME_MS, MULAW_8K, PCM_8K, AudioFormat, Encoding
+from actors.services.metrics import Metrics
 from config.errors import BadInput, CallboardError
 from store.records import CallContext
 from transports.connection import AGENT_HUNG_UP, CALLER_HUNG_UP, Limits, MediaConnection
@@ -179,23 +180,27 @@ class AudioSocketWire(MediaConnection):
         switchboard: Callable[[CallContext, Any], None],
         identified: Callable[[AudioSocketWire, UUID], None],
         clock: Ticker,
+        metrics: Metrics | None = None,
     ) -> None:
-        super().__init__("asterisk", limits, switchboard)
+        super().__init__("asterisk", limits, switchboard, metrics)
         self._stream = AudioSocketStream()
         self._identified, self._clock = identified, clock
         self._format_known = self._heard_audio = False
-        self._silent = self._deaf = False
+        self._silent = False
         self._set_format(SLIN, PCM_8K)
 
     def accept(self, context: CallContext) -> None:
         """This is the call."""
         self.context = context
+        self._arm(FORMAT_WAIT_S, self._assume_format)
         self._hand_over_when_known()
+        self.release()
 
     def reject(self, error: CallboardError) -> None:
         """There is no such call to take: hang up."""
         self.refuse(error)
         self.hang_up()
+        self.release()
 
     # --- the wire --------------------------------------------------------------------------------------------
 
@@ -223,7 +228,7 @@ class AudioSocketWire(MediaConnection):
             return
         self._stop_silence()
         self._write(HANGUP_FRAME)
-        self._deaf = True
+        self.go_deaf()
         self._arm(self.limits.closing_s, self.transport.abort)
 
     # --- asyncio.Protocol ------------------------------------------------------------------------------------
@@ -234,35 +239,31 @@ class AudioSocketWire(MediaConnection):
         self._silent = True
         self._clock.add_ticker(self._send_silence)
 
-    def data_received(self, data: bytes) -> None:
-        self._heard_at = self._loop.time()
-        if self._deaf:
-            return
-        try:
-            for event in self._stream.receive(data):
-                self._on_event(event)
-        except BadInput as error:
-            self.reject(error)
+    def parse(self, data: bytes) -> Iterator[Event]:
+        return self._stream.receive(data)
+
+    def on_bad_input(self, error: BadInput) -> None:
+        self.reject(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_silence()
         super().connection_lost(exc)
 
-    def lost(self) -> Termination:
-        """Asterisk tells a hang-up by closing; as we never stop sending, that may reach us as a reset."""
-        return CALLER_HUNG_UP if self.context is not None else super().lost()
+    def lost(self, exc: Exception | None) -> Termination:
+        """Asterisk tells a hang-up by closing; as we never stop sending, what we write then breaks. A reset is none."""
+        closed = exc is None or isinstance(exc, BrokenPipeError)
+        return CALLER_HUNG_UP if closed and self.context is not None else super().lost(exc)
 
     # --- inside ----------------------------------------------------------------------------------------------
 
-    def _on_event(self, event: Event) -> None:
-        if self._deaf:
-            return
+    def on_event(self, event: Event) -> None:
         if isinstance(event, Audio):
             self._on_audio(event)
         elif isinstance(event, Digit):
-            self.tell("on_dtmf", event.digit)
+            self.tell_keys(event.digit)
         elif isinstance(event, Identified):
-            self._arm(FORMAT_WAIT_S, self._assume_format)
+            self._disarm()
+            self.hold()  # who has not shown that it knows a call makes us read nothing else
             self._identified(self, event.id)
         elif isinstance(event, HungUp):
             self.end(CALLER_HUNG_UP)
@@ -317,7 +318,7 @@ class AudioSocketWire(MediaConnection):
             self.transport.write(data)
 
     def _close(self) -> None:
-        self._deaf = True
+        self.go_deaf()
         self._stop_silence()
         if self.transport is not None:
             self.transport.close()

@@ -151,10 +151,11 @@ class RtviWire(WebSocketConnection):
             case "client-ready":
                 self._on_ready(message)
             case "send-text":
-                self.tell("on_text", _typed(message.data))
+                if not self.tell_text(_typed(message.data)):
+                    raise Refused(f"a call takes {self.limits.texts_per_minute} texts a minute")
             case "dtmf":
-                for button in _buttons(message.data):
-                    self.tell("on_dtmf", button)
+                if not self.tell_keys(_buttons(message.data)):
+                    raise Refused(f"a call takes {self.limits.keys_per_minute} keys a minute")
             case "disconnect-bot":
                 self.end(CALLER_HUNG_UP)
                 self.close(1000)

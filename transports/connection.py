@@ -6,16 +6,20 @@ import asyncio
 import logging
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
+from actors.budget import Bucket
 from actors.call.wire import WireEars
 from actors.errors import Result, Termination
+from actors.services.metrics import Metrics
 from config.errors import CallboardError
 from config.logging import peer_line
 from config.settings import Settings
 from store.records import CallContext
+from transports.budget import Budget
+from transports.intake import Intake
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +36,11 @@ class Limits:
     """What one peer may cost us before it is dropped."""
 
     message_bytes: int = 65536
+    messages_per_s: float = 400  # frames of every kind, in the long run
+    bytes_per_s: float = 1_048_576
+    burst_s: float = 10.0  # so many seconds' worth may come at once
+    keys_per_minute: int = 300
+    texts_per_minute: int = 30  # typed by the caller
     unsent_bytes: int = 262_144  # we have written it, the peer has not read it
     first_frame_s: float = 2.0  # AudioSocket: until the first frame has said which call this is
     start_s: float = 5.0  # WebSocket: until the carrier's `start`; any wire: until the call has opened it
@@ -43,9 +52,18 @@ class Limits:
     def from_settings(cls, settings: Settings) -> Limits:
         return cls(
             message_bytes=settings.limits.message_bytes,
+            messages_per_s=settings.limits.messages_per_s,
+            bytes_per_s=settings.limits.bytes_per_s,
+            burst_s=settings.limits.burst_s,
+            keys_per_minute=settings.limits.keys_per_minute,
+            texts_per_minute=settings.limits.texts_per_minute,
             first_frame_s=settings.audiosocket.first_frame_s,
             start_s=settings.limits.start_deadline_s,
         )
+
+    def budget(self) -> Budget:
+        """A connection's own, full."""
+        return Budget(self.messages_per_s, self.bytes_per_s, self.burst_s)
 
 
 def harden(sock: socket.socket) -> None:
@@ -55,7 +73,7 @@ def harden(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 10_000)
 
 
-class MediaConnection(asyncio.Protocol):
+class MediaConnection(Intake):
     """A socket that carries a call's audio: the common part of all wires (`actors.call.wire.Wire`).
 
     `hand_over` gives the wire to the switchboard once its format is known; until the call opens it, events wait. A
@@ -63,20 +81,26 @@ class MediaConnection(asyncio.Protocol):
     The first cause of the end wins and is told once. Subclasses implement `hang_up`.
     """
 
-    def __init__(self, provider: str, limits: Limits, switchboard: Callable[[CallContext, Any], None]) -> None:
+    def __init__(
+        self,
+        provider: str,
+        limits: Limits,
+        switchboard: Callable[[CallContext, Any], None],
+        metrics: Metrics | None = None,
+    ) -> None:
+        super().__init__(limits.budget())
         self.provider, self.limits = provider, limits
         self.context: CallContext | None = None
         self.peer = "unknown"
-        self.transport: asyncio.Transport | None = None
-        self._loop = asyncio.get_running_loop()
-        self._switchboard = switchboard
+        self._switchboard, self._metrics = switchboard, metrics
+        self._keys = Bucket.per_minute(limits.keys_per_minute)
+        self._texts = Bucket.per_minute(limits.texts_per_minute)
         self._ears: WireEars | None = None
         self._early: deque[tuple[str, Any]] = deque(maxlen=EARLY_EVENTS)
         self._ending: Termination | None = None
         self._told_end = self._handed_over = False
         self._deadline: asyncio.TimerHandle | None = None
         self._idle_check: asyncio.TimerHandle | None = None
-        self._heard_at = self._loop.time()
 
     @property
     def carries_call(self) -> bool:
@@ -133,6 +157,27 @@ class MediaConnection(asyncio.Protocol):
         else:
             self._early.append((event, argument))
 
+    def tell_keys(self, keys: Sequence[str]) -> bool:
+        """The caller has pressed these; False: they are not heard, as more come than a call may cost."""
+        if not self._keys.take(len(keys), self._heard_at):
+            self._count_ignored("keys", len(keys))
+            return False
+        for key in keys:
+            self.tell("on_dtmf", key)
+        return True
+
+    def tell_text(self, text: str) -> bool:
+        """The caller has typed this; False: it is not heard, as for keys."""
+        if not self._texts.take(1, self._heard_at):
+            self._count_ignored("text", 1)
+            return False
+        self.tell("on_text", text)
+        return True
+
+    def _count_ignored(self, kind: str, count: int) -> None:
+        if self._metrics is not None:
+            self._metrics.input_ignored(self.provider, kind, count)
+
     def end(self, termination: Termination) -> None:
         """Remember why this connection ends; the first cause wins."""
         self._ending = self._ending or termination
@@ -142,6 +187,7 @@ class MediaConnection(asyncio.Protocol):
         if self._ending is None:
             line = "dropped peer: provider=%s peer=%s %s: %s"
             peer_line(log, error.code, self.peer, line, self.provider, self.peer, error.code, error)
+            self._count_dropped(error.code)
         self.end(Termination(Result.CLIENT_ERROR, "protocol_error", f"{error.code}: {error}"))
 
     def drop(self, reason: str) -> None:
@@ -149,7 +195,17 @@ class MediaConnection(asyncio.Protocol):
         if self._ending is None:
             line = "dropped peer: provider=%s peer=%s %s"
             peer_line(log, reason, self.peer, line, self.provider, self.peer, reason)
+            self._count_dropped(reason)
         self.end(Termination(Result.CLIENT_ERROR, reason))
+        self.abort()
+
+    def _count_dropped(self, code: str) -> None:
+        if self._metrics is not None:
+            self._metrics.peer_dropped(self.provider, code)
+
+    def on_failure(self, error: Exception) -> None:
+        log.error("a wire failed: provider=%s peer=%s", self.provider, self.peer, exc_info=error)
+        self.end(INTERNAL_ERROR)
         self.abort()
 
     def abort(self) -> None:
@@ -159,7 +215,8 @@ class MediaConnection(asyncio.Protocol):
     # --- asyncio.Protocol ------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
+        super().connection_made(transport)
+        assert self.transport is not None
         self.peer = str((transport.get_extra_info("peername") or ("unknown",))[0])
         self.transport.set_write_buffer_limits(high=self.limits.unsent_bytes)
         self._idle_check = self._loop.call_later(self.limits.idle_s, self._check_idle)
@@ -173,15 +230,16 @@ class MediaConnection(asyncio.Protocol):
             self._idle_check.cancel()
         if exc is not None and not isinstance(exc, OSError):
             self.end(INTERNAL_ERROR)  # an error of ours in data_received; asyncio has logged it
-        self.end(self.lost())
+        self.end(self.lost(exc))
         assert self._ending is not None
         self.tell("on_closed", self._ending)
         self.transport = None
         self.hand_over()
 
-    def lost(self) -> Termination:
-        """What it means that the peer's connection ended without a word."""
-        return Termination(Result.CLIENT_ERROR, "connection_lost")
+    def lost(self, exc: Exception | None) -> Termination:
+        """What it means that the peer's connection ended without a word: `exc` is the error, None if it was closed."""
+        detail = "closed" if exc is None else "reset" if isinstance(exc, ConnectionResetError) else type(exc).__name__
+        return Termination(Result.CLIENT_ERROR, "connection_lost", detail)
 
     # --- time ------------------------------------------------------------------------------------------------
 

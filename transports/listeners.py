@@ -78,7 +78,7 @@ class _CountedWire(AudioSocketWire):
 
     def __init__(self, listener: AudioSocketListener) -> None:
         services = listener.services
-        super().__init__(services.limits, services.switchboard, listener.identified, services.clock)
+        super().__init__(services.limits, services.switchboard, listener.identified, services.clock, services.metrics)
         self._listener = listener
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -38,6 +38,6 @@ class MediaSocket(Handler):
 
     def _wire(self, kind: type[WebSocketConnection], context: CallContext, early: bytes) -> WebSocketConnection:
         services = self.services
-        wire = kind(context, services.limits, services.switchboard, early)
+        wire = kind(context, services.limits, services.switchboard, early, metrics=services.metrics)
         services.wires.add(wire)
         return wire

@@ -270,7 +270,7 @@ class TwilioWire(WebSocketConnection):
         elif isinstance(event, Mark):
             self.tell("on_mark", event.name)
         elif isinstance(event, Dtmf):
-            self.tell("on_dtmf", event.digit)
+            self.tell_keys(event.digit)
         elif isinstance(event, Started):
             self._check_call(event)
             self.hand_over()

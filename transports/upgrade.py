@@ -9,13 +9,14 @@ import asyncio
 import base64
 import hashlib
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from tornado.iostream import IOStream
 from tornado.web import RequestHandler
 
 from actors.errors import Result, Termination
+from actors.services.metrics import Metrics
 from config.errors import BadInput
 from store.records import CallContext
 from transports import websocket
@@ -60,13 +61,13 @@ class WebSocketConnection(MediaConnection):
         limits: Limits,
         switchboard: Callable[[CallContext, Any], None],
         early: bytes = b"",
+        metrics: Metrics | None = None,
     ) -> None:
-        super().__init__(context.provider, limits, switchboard)
+        super().__init__(context.provider, limits, switchboard, metrics)
         self.context: CallContext = context
         self._codec = WebSocketCodec(limits.message_bytes)
         self._early_bytes = early
         self._close_sent = False
-        self._deaf = False
 
     def on_text(self, payload: bytes) -> None:
         raise UnsupportedMessage("text messages are not used here")
@@ -102,19 +103,15 @@ class WebSocketConnection(MediaConnection):
         if early:
             self.data_received(early)
 
-    def data_received(self, data: bytes) -> None:
-        self._heard_at = self._loop.time()
-        if self._deaf:
-            return
-        try:
-            for event in self._codec.receive(data):
-                self._on_event(event)
-        except BadInput as error:
-            self._deaf = True
-            self.refuse(error)
-            self.close(getattr(error, "close_code", 1008), str(error))
+    def parse(self, data: bytes) -> Iterator[websocket.Event]:
+        return self._codec.receive(data)
 
-    def _on_event(self, event: websocket.Event) -> None:
+    def on_bad_input(self, error: BadInput) -> None:
+        self.go_deaf()
+        self.refuse(error)
+        self.close(getattr(error, "close_code", 1008), str(error))
+
+    def on_event(self, event: websocket.Event) -> None:
         if isinstance(event, Close):
             self._on_close(event)
         elif self._close_sent:

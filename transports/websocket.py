@@ -1,7 +1,7 @@
 """The server's half of WebSocket (RFC 6455) without sockets: bytes in, events out, and frames to send.
 
-No extensions and no compression. `receive` yields events as they are complete and raises a `WebSocketError` at the
-first byte that breaks the protocol; after that, or after `Close`, the codec takes nothing more.
+No extensions and no compression. `receive` yields one event a frame, as they are complete, and raises a
+`WebSocketError` at the first byte that breaks the protocol; after that, or after `Close`, the codec takes nothing more.
 """
 
 from __future__ import annotations
@@ -78,7 +78,13 @@ class Close:
     reason: str
 
 
-Event = Text | Binary | Ping | Pong | Close
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A fragment of a message that is not complete yet: nothing to do, but it has cost something."""
+
+
+Event = Text | Binary | Ping | Pong | Close | Part
+_PART = Part()
 
 
 class WebSocketCodec:
@@ -99,15 +105,14 @@ class WebSocketCodec:
         while not self._over:
             try:
                 frame = self._next_frame()
-                event = self._event(*frame) if frame else None
+                if frame is None:
+                    return
+                event = self._event(*frame)
             except WebSocketError:
                 self._over = True
                 raise
-            if frame is None:
-                return
-            if event is not None:
-                self._over = isinstance(event, Close)
-                yield event
+            self._over = isinstance(event, Close)
+            yield event
 
     def _next_frame(self) -> tuple[int, bool, bytes] | None:
         """The next frame's opcode, whether it is final, and its payload; None while it is incomplete."""
@@ -150,7 +155,7 @@ class WebSocketCodec:
         if opcode in (TEXT, BINARY) and self._message_opcode:
             raise WebSocketError("a new message before the last one ended")
 
-    def _event(self, opcode: int, final: bool, payload: bytes) -> Event | None:
+    def _event(self, opcode: int, final: bool, payload: bytes) -> Event:
         if opcode >= CLOSE:
             return _control_event(opcode, payload)
         if final and not self._message_opcode:  # the usual case: one message, one frame
@@ -158,7 +163,7 @@ class WebSocketCodec:
         self._message_opcode = self._message_opcode or opcode
         self._message += payload
         if not final:
-            return None
+            return _PART
         opcode, payload = self._message_opcode, bytes(self._message)
         self._message_opcode = 0
         self._message.clear()

@@ -35,6 +35,10 @@ class Entry:
 CATALOGUE: dict[str, Entry] = {
     "call_setups_total": Entry("counter", ("provider",), "Calls announced by a carrier and given a context"),
     "call_refusals_total": Entry("counter", ("provider", "code"), "Calls and connections that were refused"),
+    "peers_dropped_total": Entry("counter", ("provider", "code"), "Media connections that broke a rule or a limit"),
+    "inputs_ignored_total": Entry(
+        "counter", ("provider", "kind"), "Keys and texts of callers that were not heard, as they came too fast"
+    ),
     "calls_active": Entry("gauge", ("provider",), "Calls under way"),
     "calls_total": Entry("counter", ("provider", "result", "reason"), "Calls that have ended"),
     "turn_latency_seconds": Entry(
@@ -85,6 +89,14 @@ class Metrics:
     def call_refused(self, provider: str, code: str) -> None:
         """`provider` is one of ours, never the path's word; `code` is the error's."""
         self._told["call_refusals_total"].labels(provider, code).inc()
+
+    def peer_dropped(self, provider: str, code: str) -> None:
+        """`code` is the error's."""
+        self._told["peers_dropped_total"].labels(provider, code).inc()
+
+    def input_ignored(self, provider: str, kind: str, count: int) -> None:
+        """`kind` is keys or text."""
+        self._told["inputs_ignored_total"].labels(provider, kind).inc(count)
 
     def call_started(self, provider: str) -> None:
         self._told["calls_active"].labels(provider).inc()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import struct
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -206,6 +208,12 @@ class Peer:
         if first & 0x0F == 8:
             return Close(int.from_bytes(payload[:2], "big"), payload[2:].decode())
         return {1: Text, 2: Binary, 9: Ping, 10: Pong}[first & 0x0F](payload)
+
+    def reset(self) -> None:
+        """End the connection by a RST."""
+        sock = self.writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
 
     async def close(self) -> None:
         self.writer.close()

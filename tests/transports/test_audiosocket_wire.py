@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from actors.errors import Result
+from actors.errors import Result, Termination
 from actors.media.audio import MULAW_8K, PCM_8K, PCM_16K
 from store.errors import UnknownContext
 from tests.transports.peers import CONTEXT_ID, FAST, Peer, Switchboard, Ticks, context
@@ -193,13 +193,30 @@ async def test_the_peer_ends_the_call(dial: Dial, leaving: bytes, reason: str, r
     assert (ears.termination.reason, ears.termination.result) == (reason, result)
 
 
-async def test_a_reset_is_a_hang_up(dial: Dial) -> None:
+async def test_a_reset_is_no_hang_up(dial: Dial) -> None:
     line = await dial()
     line.peer.send(IDENTITY + audio(bytes(320)))
     _, _, ears = await line.switchboard.call()
-    line.peer.writer.transport.abort()
+    line.peer.reset()
     await ears.ended.wait()
-    assert ears.termination is not None and ears.termination.reason == "caller_hung_up"
+    assert ears.termination == Termination(Result.CLIENT_ERROR, "connection_lost", "reset")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (None, "caller_hung_up"),
+        (BrokenPipeError(), "caller_hung_up"),  # closed while we speak: its kernel answers what we write with a reset
+        (ConnectionResetError(), "connection_lost"),
+        (TimeoutError(), "connection_lost"),
+    ],
+)
+async def test_what_the_end_of_a_connection_means(dial: Dial, error: Exception | None, reason: str) -> None:
+    line = await dial()
+    assert line.wire.lost(error).reason == "connection_lost"  # nobody has called yet
+    line.peer.send(IDENTITY + audio(bytes(320)))
+    _, wire, _ = await line.switchboard.call()
+    assert wire.lost(error).reason == reason
 
 
 @pytest.mark.parametrize(
@@ -218,13 +235,14 @@ async def test_bad_input_is_hung_up_on_with_one_line(
     other = await dial(Limits())
     other.peer.send(IDENTITY + audio(bytes(320)))
     _, _, undisturbed = await other.switchboard.call()
-    line = await dial(claims=False)
+    line = await dial()
     with caplog.at_level(logging.WARNING):
         line.peer.send(sent)
         assert await line.peer.rest() == HANG_UP
     (record,) = caplog.records
     assert code in record.getMessage() and "peer=127.0.0.1" in record.getMessage() and record.exc_info is None
-    assert line.switchboard.calls.empty()
+    await line.wire.gone.wait()
+    assert line.switchboard.calls.qsize() == (line.wire.context is not None)  # a claimed context gets its call's end
     other.peer.send(audio(bytes(320)))
     await undisturbed.wait_for(2)
 
@@ -234,10 +252,33 @@ async def test_a_caller_who_leaves_before_the_claim_is_done_still_gets_an_end(di
     line.peer.send(IDENTITY + audio(bytes(320)))
     await line.wire.named.wait()
     await line.peer.close()
+    line.wire.accept(CONTEXT)
+    _, _, ears = await line.switchboard.call()
+    await ears.ended.wait()
+    assert [event for event, _ in ears.heard] == ["audio", "closed"]
+
+
+async def test_a_caller_who_is_cut_off_before_the_claim_is_done_still_gets_an_end(dial: Dial) -> None:
+    line = await dial(Limits(idle_s=0.05), claims=False)
+    line.peer.send(IDENTITY)
     await line.wire.gone.wait()
     line.wire.accept(CONTEXT)
     _, _, ears = await line.switchboard.call()
-    assert [event for event, _ in ears.heard] == ["audio", "closed"]
+    assert ears.heard == [("closed", "media_timeout")]
+
+
+async def test_nothing_behind_the_uuid_is_looked_at_before_the_claim_is_answered(dial: Dial) -> None:
+    line = await dial(claims=False)
+    line.peer.send(IDENTITY + b"\x03\x00\x01*" * 16 + audio(bytes(320)) + b"\x42")
+    await line.wire.named.wait()
+    line.peer.send(b"\0\0")
+    await asyncio.sleep(0.02)
+    assert line.wire._stream._at == len(IDENTITY) and not line.wire.transport.is_reading()
+    line.wire.accept(CONTEXT)
+    _, _, ears = await line.switchboard.call()
+    await ears.ended.wait()
+    assert [event for event, _ in ears.heard] == [*["dtmf"] * 16, "audio", "closed"]
+    assert "kind 0x42" in ears.termination.detail
 
 
 async def test_a_caller_who_leaves_before_any_audio_still_gets_an_end(dial: Dial) -> None:

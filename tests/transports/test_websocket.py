@@ -16,6 +16,7 @@ from transports.websocket import (
     Binary,
     Close,
     MessageTooBig,
+    Part,
     Ping,
     Pong,
     Text,
@@ -49,7 +50,7 @@ def test_every_length_form(length: int) -> None:
 def test_fragments_become_one_message_around_control_frames() -> None:
     data = masked(TEXT, b"gr\xc3", final=False) + masked(PING, b"1") + masked(CONTINUATION, b"\xbc\xc3", final=False)
     data += masked(PONG) + masked(CONTINUATION, b"\x9fe") + masked(TEXT, b"next")
-    assert received(data) == [Ping(b"1"), Pong(b""), Text("grüße".encode()), Text(b"next")]
+    assert received(data) == [Part(), Ping(b"1"), Part(), Pong(b""), Text("grüße".encode()), Text(b"next")]
 
 
 @pytest.mark.parametrize(

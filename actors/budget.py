@@ -1,0 +1,41 @@
+"""Token buckets: how much of something may be asked for, at once and in the long run. Time is given (`now`)."""
+
+from __future__ import annotations
+
+
+class Bucket:
+    """Holds up to `burst` tokens, `per_s` of which come back each second; full at the start.
+
+    `now` is seconds on any monotonic clock, never less than the time before.
+    """
+
+    __slots__ = ("_at_s", "_level", "burst", "per_s")
+
+    def __init__(self, per_s: float, burst: float) -> None:
+        self.per_s, self.burst = per_s, burst
+        self._level = burst
+        self._at_s: float | None = None
+
+    @classmethod
+    def per_minute(cls, count: float) -> Bucket:
+        """So many a minute, all of them at once too."""
+        return cls(count / 60, count)
+
+    def level(self, now: float) -> float:
+        """The tokens that are there; below 0 after more was taken than there was."""
+        if self._at_s is not None:
+            self._level = min(self.burst, self._level + (now - self._at_s) * self.per_s)
+        self._at_s = now
+        return self._level
+
+    def take(self, amount: float, now: float) -> bool:
+        """Whether there are so many, which are taken then."""
+        if self.level(now) < amount:
+            return False
+        self._level -= amount
+        return True
+
+    def spend(self, amount: float, now: float) -> bool:
+        """Take so many, for it has happened already; False if there were fewer."""
+        self._level = self.level(now) - amount
+        return self._level >= 0

@@ -1,0 +1,159 @@
+"""How a socket's bytes become its protocol's events: within the peer's budget, and a slice of them a turn of the loop.
+
+Every wire stands on this, whatever it carries (the theory is in `transports.budget`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, cast
+
+from config.errors import BadInput
+from transports.budget import SLICE, Budget, Turns
+
+_SETTLE_MESSAGES, _SETTLE_BYTES = 64, 65536  # smaller amounts are added up before the budget is asked
+
+
+class TooFast(BadInput):
+    """The peer sends more than LIMITS__MESSAGES_PER_S, LIMITS__BYTES_PER_S and LIMITS__BURST_S allow."""
+
+    code = "too_fast"
+    close_code = 1008
+
+
+class Intake(asyncio.Protocol):
+    """The reading half of a connection. Subclasses say what bytes mean (`parse`) and what then happens.
+
+    Every frame, whole message or not, must be an event of `parse`: that is what is counted.
+    """
+
+    def __init__(self, budget: Budget) -> None:
+        self.transport: asyncio.Transport | None = None
+        self._loop = asyncio.get_running_loop()
+        self._budget = budget
+        self._messages = self._bytes = 0  # that the budget does not know yet
+        self._heard_at = self._loop.time()
+        self._deaf = self._held = False
+        self._halted = False  # one of the two
+        self._events: Iterator[Any] | None = None  # what is left of the last read
+        self._unparsed: deque[bytes] = deque()  # came although we had paused
+        self._queued = self._paused = False
+
+    def parse(self, data: bytes) -> Iterator[Any]:
+        """The events that `data` completes. Raises `BadInput`."""
+        raise NotImplementedError
+
+    def on_event(self, event: Any) -> None:
+        """One of them. May raise `BadInput`."""
+        raise NotImplementedError
+
+    def on_bad_input(self, error: BadInput) -> None:
+        """The peer's fault: tell it in the wire's way, and go deaf."""
+        raise NotImplementedError
+
+    def on_failure(self, error: Exception) -> None:
+        """Our fault, in a turn of our own."""
+        raise NotImplementedError
+
+    def go_deaf(self) -> None:
+        """Throw away what comes from now on. It is still counted: who goes on for too long is cut off."""
+        self._deaf = self._halted = True
+
+    def hold(self) -> None:
+        """Neither read nor handle anything until `release`."""
+        self._held = self._halted = True
+        self._pause()
+
+    def release(self) -> None:
+        if self._held:
+            self._held, self._halted = False, self._deaf
+            self._queue()
+
+    # --- asyncio.Protocol ------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard_at = self._loop.time()
+        self._bytes += len(data)
+        if self._deaf:
+            self._throw_away()
+        elif self._events is not None or self._held:
+            self._unparsed.append(data)
+        elif self._handle(self.parse(data)):
+            self._pause()
+            self._queue()
+
+    # --- inside ----------------------------------------------------------------------------------------------
+
+    def _handle(self, events: Iterator[Any]) -> bool:
+        """Handle the next events of a read. True: there are more, which are kept in `_events`."""
+        count = 0
+        try:
+            for event in events:
+                count += 1
+                self.on_event(event)
+                if self._halted or count == SLICE:
+                    self._events = events
+                    break
+            # a read that completes nothing counts too, else a peer could bring its bytes one by one
+            self._messages += count or 1
+            if self._messages >= _SETTLE_MESSAGES or self._bytes >= _SETTLE_BYTES:
+                self._settle()
+        except BadInput as error:
+            self.on_bad_input(error)
+        if self._deaf:
+            self._events = None
+        return self._events is not None
+
+    def _settle(self) -> None:
+        kept = self._budget.spend(self._messages, self._bytes, self._loop.time())
+        self._messages = self._bytes = 0
+        if not kept and not self._deaf:
+            raise TooFast("more messages or bytes than a call needs, and than a burst may hold")
+
+    def _throw_away(self) -> None:
+        size, self._bytes = self._bytes, 0
+        if not self._budget.discard(size, self._heard_at) and self.transport is not None:
+            self.transport.abort()
+
+    def _queue(self) -> None:
+        if not self._queued:
+            self._queued = True
+            Turns.queue(self._loop, self._turn)
+
+    def _turn(self) -> bool:
+        """Go on with what was read. True: it is not all."""
+        try:
+            self._queued = self._go_on()
+        except Exception as error:
+            self._queued = False
+            self.on_failure(error)
+        return self._queued
+
+    def _go_on(self) -> bool:
+        if self.transport is None or self._held:
+            return False
+        events, self._events = self._events, None
+        if events is None and self._unparsed:
+            events = self.parse(self._unparsed.popleft())
+        if events is not None and not self._deaf and self._handle(events):
+            return not self._held
+        if self._unparsed and not self._deaf:
+            return not self._held
+        self._unparsed.clear()
+        self._resume()
+        return False
+
+    def _pause(self) -> None:
+        if self.transport is not None and not self._paused and not self.transport.is_closing():
+            self._paused = True
+            self.transport.pause_reading()
+
+    def _resume(self) -> None:
+        if self.transport is not None and self._paused and not self.transport.is_closing():
+            self.transport.resume_reading()
+        self._paused = False
