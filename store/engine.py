@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import select
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import psycopg2.extensions
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError, TimeoutError
+from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError, SQLAlchemyError, TimeoutError
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
@@ -28,6 +31,7 @@ R = TypeVar("R")
 Clock = Callable[[], datetime]
 BUSY_TIMEOUT_S = 5.0
 CONNECT_S, ANSWER_S = 3.0, 10.0  # PostgreSQL's time for a connection, for the answer to one statement
+OUTAGE_S, OUTCOMES = 10.0, 40  # how long, and of how many transactions, a loss says something about the next
 _POSTGRES = {"application_name": "callboard"}
 _patience = threading.local()
 
@@ -46,6 +50,8 @@ class Database:
         self.url = make_url(url)
         self.engine = _sqlite(self.url) if self.is_sqlite else _postgres(self.url, connections)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="store")
+        # When the last transactions ended, and why they were lost.
+        self._outcomes: deque[tuple[float, str]] = deque(maxlen=OUTCOMES)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Database:
@@ -90,9 +96,30 @@ class Database:
                 connection.execution_options(callboard_writes=writes).begin()
                 yield connection
         except SQLAlchemyError as error:
-            if is_outage(error):
-                raise StoreUnavailable(f"database {self.place}: {_first_line(error)}") from error
-            raise
+            if not is_outage(error):
+                raise
+            raise self._lost(f"database {self.place}: {self._reason(error)}") from error
+        except (ValueError, LookupError) as error:  # BadInput is neither
+            if writes or not self.is_sqlite:  # there it is what was given, not what was found
+                raise
+            text = f"database {self.place}: holds what no Callboard wrote: {type(error).__name__}: {error}"
+            raise self._lost(text.partition("\n")[0]) from error
+        self._outcomes.append((time.monotonic(), ""))
+
+    def _lost(self, text: str) -> StoreUnavailable:
+        self._outcomes.append((time.monotonic(), text))
+        return StoreUnavailable(text)
+
+    def _reason(self, error: Exception) -> str:
+        line = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+        return sqlite_reason(line, Path(self.url.database or "")) if self.is_sqlite else line
+
+    def outage(self) -> str:
+        """Why more than a few of the last transactions were lost, while that is news; else ""."""
+        since = time.monotonic() - OUTAGE_S
+        lately = [text for at_s, text in tuple(self._outcomes) if at_s > since]
+        lost = [text for text in lately if text]
+        return lost[-1] if len(lost) > 1 and len(lost) * 4 >= len(lately) else ""
 
     def ping(self) -> None:
         """Ask the database for an answer; raises `StoreUnavailable`."""
@@ -188,9 +215,22 @@ def is_outage(error: Exception) -> bool:
         return True
     if not isinstance(error, DBAPIError):
         return False
+    if type(error) is DatabaseError:  # and nothing more exact: SQLite's file is damaged, or none of SQLite's
+        return True
     # PostgreSQL's classes: 25 read-only after a failover, 42 no such table or not permitted.
     return error.connection_invalidated or str(getattr(error.orig, "pgcode", None))[:2] in ("25", "42")
 
 
-def _first_line(error: Exception) -> str:
-    return str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+def sqlite_reason(said: str, path: Path) -> str:
+    """SQLite's words, and what they hide about the file."""
+    if path.is_dir():
+        return "is a folder, not a file"
+    if "unable to open" in said and not path.parent.is_dir():
+        return f"{said}: {path.parent} is not there"
+    if "unable to open" in said and path.exists() and not os.access(path, os.R_OK):
+        return f"{said}: permission denied"
+    if "disk I/O error" in said:
+        return f"{said}: the disk fails, or somebody changed the file while it was open"
+    if "malformed" in said or "not a database" in said:
+        return f"{said}: it is damaged; stop the server, put a copy back or move the file away"
+    return said

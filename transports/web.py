@@ -30,6 +30,7 @@ from transports.audiosocket import Ticker
 from transports.carriers import CarrierSpec, WebhookRequest
 from transports.connection import SHUTDOWN, Limits, MediaConnection
 from transports.gate import Gate, GateClosed
+from transports.readiness import Readiness
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +64,11 @@ class AppServices:
     shared: SharedState = field(default_factory=InProcessState)
     wires: WeakSet[MediaConnection] = field(default_factory=WeakSet)  # every media connection that is open
     gate: Gate = field(init=False)
+    readiness: Readiness = field(init=False)
 
     def __post_init__(self) -> None:
+        shared = self.shared if self.settings.redis.host else None
+        object.__setattr__(self, "readiness", Readiness(self.database, self.settings.data_dir, shared))
         object.__setattr__(self, "gate", Gate(self.settings.limits.max_calls, self.live_calls))
 
     def live_calls(self) -> int:

@@ -149,7 +149,7 @@ async def start_node(tmp_path: Path) -> AsyncIterator[StartNode]:
 
     async def start(*options: str, folder: str = "node", **environment: str) -> NodeProcess:
         data = tmp_path / folder
-        data.mkdir(exist_ok=True)
+        data.mkdir(mode=0o700, exist_ok=True)
         node = await _serve(data, options, environment)
         nodes.append(node)
         pids.update(descendants(node.process.pid))

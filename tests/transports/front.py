@@ -110,7 +110,8 @@ async def open_site(
     _, key = await database.run(KeyRepository(database).create, "test")
     switchboard, clock = Switchboard(), Ticks()
     limit_settings = {"max_calls": max_calls, "calls_per_minute": calls_per_minute}
-    settings = Settings(public_assistant_host="voice.example.test", limits=limit_settings, **options)
+    options = {"public_assistant_host": "voice.example.test", "data_dir": folder, "limits": limit_settings, **options}
+    settings = Settings(**options)
     services = AppServices(
         settings, database, switchboard, clock, limits, owner, shared=SharedState.from_settings(settings)
     )

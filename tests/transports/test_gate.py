@@ -117,7 +117,7 @@ async def test_running_calls_go_on(site: Site) -> None:
 
 async def test_a_draining_node_is_not_ready_but_alive(site: Site) -> None:
     ready = await site.fetch("/readiness/")
-    parts = {"node": "ok", "database": "ok"}
+    parts = {"node": "ok", "database": "ok", "disk": "ok"}
     assert (ready.code, json.loads(ready.body)) == (200, {"status": "ok", "parts": parts})
     site.services.gate.drain()
     ready = await site.fetch("/readiness/")
@@ -129,7 +129,7 @@ async def test_a_draining_node_is_not_ready_but_alive(site: Site) -> None:
 async def test_a_node_without_its_redis_is_not_ready(make_site: MakeSite, redis_server: Server) -> None:
     redis = {"host": redis_server.host, "port": redis_server.port}
     ready = await (await make_site(redis=redis)).fetch("/readiness/")
-    parts = {"node": "ok", "database": "ok", "redis": "ok"}
+    parts = {"node": "ok", "database": "ok", "disk": "ok", "redis": "ok"}
     assert (ready.code, json.loads(ready.body)) == (200, {"status": "ok", "parts": parts})
     away = await make_site(redis={**redis, "port": free_port()})
     ready = await away.fetch("/readiness/")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import threading
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from urllib.parse import urlencode
@@ -19,7 +18,6 @@ from store.records import ConversationEnd, MessageRow, MetricRow
 from store.tables import CallContextTable
 from tests.transports.front import FORM, Site, uuid_in
 from tests.transports.peers import Peer
-from transports.health import Ready
 
 MakeSite = Callable[..., Awaitable[Site]]
 CALL = "/v1/talk/twilio/call/reception"
@@ -305,20 +303,3 @@ async def test_a_conversation_of_another_project_is_not_there(site: Site) -> Non
         row.project_id = 77
     answer = await site.fetch(f"/v1/conversations/{context.id}", headers=site.keyed)
     assert answer.code == 404 and error_of(answer.body) == "unknown_context"
-
-
-async def test_health(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert json.loads((await site.fetch("/healthz/")).body) == {"status": "ok"}
-    ready = await site.fetch("/readiness/")
-    assert ready.code == 200 and json.loads(ready.body) == {"status": "ok", "parts": {"node": "ok", "database": "ok"}}
-
-    def hangs() -> None:
-        hung.wait(5)
-
-    hung = threading.Event()
-    monkeypatch.setattr(Ready, "DATABASE_LIMIT_S", 0.05)
-    monkeypatch.setattr(site.services.database, "ping", hangs)
-    slow = await site.fetch("/readiness/")
-    hung.set()
-    assert slow.code == 503 and "no answer" in json.loads(slow.body)["parts"]["database"]
-    assert (await site.fetch("/healthz/")).code == 200

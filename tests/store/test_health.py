@@ -1,0 +1,179 @@
+"""What is said of a database or a disk that would lose the next call."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import DateTime, text
+
+from config.settings import load_settings
+from store.engine import Database
+from store.errors import StoreUnavailable
+from store.health import damage, database_trouble, disk_trouble
+from store.migrations import migrate
+from tests.databases import Server, execute, migrated, postgres_environ
+from tests.disks import full_disk
+
+__all__ = ["full_disk"]
+
+
+def overwrite(path: Path, start: int, end: int | None = None) -> None:
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(b"\x5a" * ((end or size) - start))
+
+
+def truncate(path: Path) -> None:
+    os.truncate(path, path.stat().st_size * 2 // 3)
+
+
+def newer(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+
+
+def lose_table(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE api_keys")
+
+
+def become_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+DAMAGES: dict[str, Callable[[Path], None]] = {
+    "another file": lambda path: path.write_text("a letter to my aunt, of more than a hundred bytes\n" * 4) and None,
+    "a broken head": lambda path: overwrite(path, 0, 100),
+    "truncated": truncate,
+    "a broken body": lambda path: overwrite(path, 4096),
+    "a folder": become_folder,
+    "a lost table": lose_table,
+    "gone": lambda path: path.unlink(),
+    "empty": lambda path: os.truncate(path, 0),
+}
+
+
+@pytest.fixture
+def file(sqlite_template: Path, tmp_path: Path) -> Path:
+    """A migrated database that nobody has open."""
+    path = tmp_path / "callboard.db"
+    path.write_bytes(sqlite_template.read_bytes())
+    return path
+
+
+def test_a_sound_database_has_no_trouble_and_is_not_changed(database: Database) -> None:
+    assert database_trouble(database) == "" and damage(database) == ""
+    assert database.outage() == ""
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damaged_file_is_told_in_one_line(name: str, file: Path) -> None:
+    database = Database(f"sqlite:///{file}")
+    with database.read():
+        pass  # a connection with a cache of its own: a server that was running before
+    DAMAGES[name](file)
+    try:
+        said = database_trouble(database)
+        assert str(file) in said and said.count("\n") == 0
+    finally:
+        database.close()
+
+
+@pytest.mark.parametrize("name", ["another file", "a broken head", "truncated", "a broken body", "a folder"])
+def test_who_opens_a_damaged_file_gets_store_unavailable(name: str, file: Path) -> None:
+    DAMAGES[name](file)
+    database = Database(f"sqlite:///{file}")
+    try:
+        with pytest.raises(StoreUnavailable, match=r"damaged|folder") as raised:
+            migrate(database)
+            if found := damage(database):
+                raise StoreUnavailable(found)
+        assert "\n" not in str(raised.value)
+    finally:
+        database.close()
+
+
+def test_a_row_that_cannot_be_read_is_the_stores_fault(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("UPDATE projects SET created_at = 'yesterday'")
+        connection.commit()
+    database = Database(f"sqlite:///{file}")
+    try:
+        with pytest.raises(StoreUnavailable, match="holds what no Callboard wrote"), database.read() as session:
+            session.execute(text("SELECT created_at FROM projects").columns(created_at=DateTime())).all()
+    finally:
+        database.close()
+
+
+def test_a_database_that_is_locked(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("store.health.BUSY_TIMEOUT_S", 0.05)
+    database = Database(f"sqlite:///{file}")
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert "locked" in database_trouble(database)
+        other.execute("ROLLBACK")
+    assert database_trouble(database) == ""
+    database.close()
+
+
+def test_a_read_only_postgresql(postgres_server: Server, postgres_database: str) -> None:
+    database = migrated(postgres_environ(postgres_server, postgres_database))
+    try:
+        execute(postgres_server, f"ALTER DATABASE {postgres_database} SET default_transaction_read_only = on")
+        database.engine.dispose()
+        assert "takes no writes" in database_trouble(database)
+    finally:
+        database.close()
+
+
+def test_two_lost_transactions_of_a_few_are_an_outage(file: Path) -> None:
+    database = Database(f"sqlite:///{file}")
+    with closing(sqlite3.connect(file)) as other:
+        original = other.execute("SELECT version_num FROM alembic_version").fetchone()[0]
+        other.execute("ALTER TABLE alembic_version RENAME TO elsewhere")
+        other.commit()
+        for count in (1, 2):
+            with pytest.raises(StoreUnavailable), database.read() as session:
+                session.connection().exec_driver_sql("SELECT * FROM alembic_version")
+            assert bool(database.outage()) == (count == 2)
+        other.execute("ALTER TABLE elsewhere RENAME TO alembic_version")
+        other.commit()
+    for count in range(7):
+        assert bool(database.outage()) == (count < 7)
+        with database.read() as session:
+            assert session.connection().exec_driver_sql("SELECT * FROM alembic_version").scalar() == original
+    assert database.outage() == ""
+    database.close()
+
+
+def test_disks(tmp_path: Path, full_disk: Path) -> None:
+    assert disk_trouble(tmp_path) == ""
+    assert disk_trouble(tmp_path / "not" / "there") == ""
+    assert not (tmp_path / "not").exists()
+    (tmp_path / "spool").touch()
+    assert disk_trouble(tmp_path) == f"{tmp_path / 'spool'}: Not a directory"
+    assert disk_trouble(full_disk) == f"{full_disk}: No space left on device"
+
+
+def test_a_database_on_a_full_disk(full_disk: Path) -> None:
+    database = Database.from_settings(load_settings({"DATA_DIR": str(full_disk / "data")}))
+    try:
+        with pytest.raises(StoreUnavailable):
+            migrate(database)
+    finally:
+        database.close()
+
+
+@pytest.fixture(autouse=True)
+def _no_file_left_open(tmp_path: Path) -> Iterator[None]:
+    yield
+    links = (f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd"))
+    assert not [target for link in links if os.path.islink(link) and str(tmp_path) in (target := os.readlink(link))]
