@@ -7,9 +7,15 @@ chain: when one is exhausted the call goes on with the next.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+
+from config.problems import Problem, Where
+
+MAX_TEXT_CHARS = 10_000  # that are said in one go: what the voices take
 
 
 class Model(BaseModel):
@@ -17,13 +23,30 @@ class Model(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """YAML reads `yes` and `on` as true, which pydantic would take for 1."""
+        if isinstance(value, bool) and {int, float} & _leaves(cls.model_fields[info.field_name or ""].annotation):
+            raise ValueError(f"must be a number; YAML reads it as {str(value).lower()}")
+        return value
+
+
+def _leaves(annotation: Any) -> set[Any]:
+    """The plain types in an annotation."""
+    inner = get_args(annotation)
+    return set().union(*map(_leaves, inner)) if inner else {annotation}
+
 
 class ProviderChoice(BaseModel):
     """One provider and the options that its own model will check."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    provider: str
+    provider: str = Field(
+        description="its name, as `callboard providers` lists it; a name alone stands for a provider without options",
+        examples=["embedded"],
+    )
 
     @property
     def options(self) -> dict[str, Any]:
@@ -31,12 +54,22 @@ class ProviderChoice(BaseModel):
 
 
 def _as_chain(value: Any) -> Any:
-    if isinstance(value, str):
-        value = {"provider": value}
-    return [value] if isinstance(value, dict) else value
+    """A name stands for a provider without options, one provider for a chain of one."""
+    chain = value if isinstance(value, list | tuple) else [value]
+    return [{"provider": choice} if isinstance(choice, str) else choice for choice in chain]
 
 
 Chain = Annotated[tuple[ProviderChoice, ...], BeforeValidator(_as_chain), Field(min_length=1)]
+
+
+def as_list(value: Any) -> Any:
+    """One stands for a list of one."""
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+Said = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(as_list), Field(min_length=1)]
+Spoken = Annotated[tuple[Said, ...], BeforeValidator(as_list), Field(min_length=1)]
 
 
 class Endpointing(Model):
@@ -50,49 +83,96 @@ class Endpointing(Model):
 class BargeIn(Model):
     """What happens when the caller speaks over the assistant."""
 
-    enabled: bool = True
+    enabled: bool = Field(True, description="the caller may interrupt")
     decide_ms: int = Field(500, ge=50, le=3000, description="voice for this long confirms an interruption")
     min_words: int = Field(1, ge=1, le=10, description="so many words confirm it earlier")
-    ignored_words: tuple[str, ...] = ("mhm", "uh-huh", "yeah", "ok", "okay", "hm")
+    ignored_words: Annotated[tuple[str, ...], BeforeValidator(as_list)] = Field(
+        ("mhm", "uh-huh", "yeah", "ok", "okay", "hm"),
+        max_length=1000,
+        description="words that only show that somebody listens: they interrupt nothing",
+    )
 
 
 class Idle(Model):
     """What happens when nobody says anything."""
 
-    timeout_s: float = Field(10.0, gt=0, le=600)
-    prompts: tuple[str, ...] = ("Are you still there?",)
-    goodbye: str = "I cannot hear you, so I will hang up. Goodbye."
+    timeout_s: float = Field(10.0, gt=0, le=600, description="silence of both before the next prompt")
+    prompts: Annotated[tuple[Said, ...], BeforeValidator(as_list)] = Field(
+        ("Are you still there?",), max_length=100, description="said one after the other, each after such a silence"
+    )
+    goodbye: Said = Field(
+        "I cannot hear you, so I will hang up. Goodbye.",
+        description="said after the last prompt's silence, before we hang up; empty: no word",
+    )
 
 
 class Stalls(Model):
     """A provider that owes something and is silent for this long is replaced."""
 
-    connect_ms: int = Field(3000, ge=100, description="a session that does not open")
-    stt_ms: int = Field(1500, ge=100, description="speech without any result")
-    first_token_ms: int = Field(4000, ge=100, description="a question without the first word of an answer")
-    next_token_ms: int = Field(500, ge=50, description="an answer that stops in mid-sentence")
-    tts_ms: int = Field(700, ge=50, description="a sentence without its next audio")
+    connect_ms: int = Field(3000, ge=100, le=600_000, description="a session that does not open")
+    stt_ms: int = Field(1500, ge=100, le=600_000, description="speech without any result")
+    first_token_ms: int = Field(4000, ge=100, le=600_000, description="a question without the first word of an answer")
+    next_token_ms: int = Field(500, ge=50, le=600_000, description="an answer that stops in mid-sentence")
+    tts_ms: int = Field(700, ge=50, le=600_000, description="a sentence without its next audio")
 
 
 class AssistantConfig(Model):
     """One assistant, as its YAML file says it."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")
-    language: str = "en-US"
-    greeting: str = ""
-    system_prompt: str = ""
-    not_understood: str = Field("", description="said after speech that gave no words; empty: stay silent")
-    ask_again: str = Field("Sorry, could you say that again?", description="said when an answer could not be had")
-    error_message: str = "I am sorry, I have a technical problem. Please call again later. Goodbye."
-    goodbye_message: str = Field(
-        "I am sorry, we have to end this call now. Goodbye.", description="said when the server is about to stop"
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$",
+        description="lower-case letters, digits, - and _: how carriers and commands name it",
+        examples=["front-desk"],
     )
-    max_duration_message: str = "We have reached the end of our time. Goodbye."
-    max_duration_s: float = Field(1800.0, gt=0, le=14400)
-    endpointing: Endpointing = Endpointing()
-    barge_in: BargeIn = BargeIn()
-    idle: Idle = Idle()
-    stalls: Stalls = Stalls()
-    stt: Chain
-    llm: Chain
-    tts: Chain
+    language: str = Field(
+        "en-US",
+        pattern=r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$",
+        description="what is spoken, as a language tag; providers may be told another one",
+        examples=["en-GB"],
+    )
+    greeting: Said = Field("", description="the first words of a call; empty: wait for the caller's")
+    system_prompt: str = Field("", max_length=200_000, description="what a language model is told before all else")
+    not_understood: Said = Field("", description="said after speech that gave no words; empty: stay silent")
+    ask_again: Said = Field("Sorry, could you say that again?", description="said when an answer could not be had")
+    error_message: Said = Field(
+        "I am sorry, I have a technical problem. Please call again later. Goodbye.",
+        description="the last words when providers have failed for good",
+    )
+    goodbye_message: Said = Field(
+        "I am sorry, we have to end this call now. Goodbye.",
+        description="the last words when the server is about to stop, or an operator ends the call",
+    )
+    max_duration_message: Said = Field(
+        "We have reached the end of our time. Goodbye.", description="the last words when `max_duration_s` is over"
+    )
+    max_duration_s: float = Field(1800.0, gt=0, le=14400, description="the longest that a call may last")
+    endpointing: Endpointing = Field(Endpointing(), description="when the caller's turn is over")
+    barge_in: BargeIn = Field(BargeIn(), description="what happens when the caller speaks over the assistant")
+    idle: Idle = Field(Idle(), description="what happens when nobody says anything")
+    stalls: Stalls = Field(Stalls(), description="how long a provider that owes something may be silent")
+    stt: Chain = Field(description="who hears: a provider, or a chain of them", examples=["{provider: embedded}"])
+    llm: Chain = Field(description="who thinks: likewise", examples=["{provider: openai, model: gpt-4.1-mini}"])
+    tts: Chain = Field(description="who speaks: likewise", examples=["{provider: embedded, voice: en-us}"])
+
+    def problems(self) -> Iterator[Problem]:
+        """What is legal and yet hardly meant: texts of which nothing can be said, words that never match."""
+        for path, text in self._texts():
+            if text and not re.search(r"\w", text):
+                yield Problem(path, "has no word that could be said", fatal=False)
+            elif re.search(r"\{\w*\}", text):
+                yield Problem(path, "has a slot in braces, which is said as it stands", fatal=False)
+        for index, prompt in enumerate(self.idle.prompts):
+            if not prompt.strip():
+                yield Problem(("idle", "prompts", index), "says nothing: leave it out")
+        for index, word in enumerate(self.barge_in.ignored_words):
+            if len(word.split()) != 1:
+                yield Problem(("barge_in", "ignored_words", index), f"{word!r:.40} is not one word", fatal=False)
+
+    def _texts(self) -> Iterator[tuple[Where, str]]:
+        """All that is said in these words."""
+        for name in ("greeting", "not_understood", "ask_again", "error_message"):
+            yield (name,), getattr(self, name)
+        for name in ("goodbye_message", "max_duration_message"):
+            yield (name,), getattr(self, name)
+        yield ("idle", "goodbye"), self.idle.goodbye
+        yield from ((("idle", "prompts", index), prompt) for index, prompt in enumerate(self.idle.prompts))

@@ -41,7 +41,8 @@ SILENCE_WEIGHT = 1.5  # how much speech that the best sentence takes for silence
 
 
 class Recognition(Work):
-    """One caller. Opening: grammar (JSGF), words, rate (8000 or 16000), threshold (lower accepts more).
+    """One caller. Opening: grammar (JSGF), words, pronunciations ({word: [sounds]}, in place of the dictionary's), rate
+    (8000 or 16000), threshold (lower accepts more).
 
     Says {opened}, {interim}, {final, end_ms}, {end_of_turn}; takes audio and {do: finalize}.
     """
@@ -49,7 +50,7 @@ class Recognition(Work):
     def __init__(self, reply: Reply, opening: dict[str, Any]) -> None:
         self._reply = reply
         self._rate, self._threshold = int(opening["rate"]), float(opening["threshold"])
-        self._decoder = _decoder(opening["grammar"], opening["words"])
+        self._decoder = _decoder(opening["grammar"], opening["words"], opening.get("pronunciations", {}))
         self._detector = _detector()
         self._rest = b""  # the first part of a voice frame
         self._unheard: deque[bytes] = deque(maxlen=PREROLL_FRAMES)  # the latest frames, kept from the decoder
@@ -163,12 +164,12 @@ def unknown_words(words: list[str]) -> list[str]:
     return [word for word in words if not _pronunciations(word)]
 
 
-def _decoder(grammar: str, words: list[str]) -> Decoder:
-    if unknown := unknown_words(words):
+def _decoder(grammar: str, words: list[str], given: dict[str, list[str]]) -> Decoder:
+    if unknown := unknown_words([word for word in words if word not in given]):
         raise WorkFailed(f"the recognizer's dictionary lacks {', '.join(map(repr, unknown))}", Remedy.CONFIG)
     decoder = _pocketsphinx().Decoder(lm=None, dict=None, bestpath=False, logfn="/dev/null", loglevel="FATAL", **BEAMS)
     for word in words:
-        for name, sounds in _pronunciations(word):
+        for name, sounds in _numbered(word, given[word]) if word in given else _pronunciations(word):
             decoder.add_word(name, sounds, False)
     decoder.add_jsgf_string("sentences", grammar)
     decoder.activate_search("sentences")
@@ -189,6 +190,11 @@ def _pronunciations(word: str) -> list[tuple[str, str]]:
         found.append((name, sounds.decode()))
         name = f"{word}({len(found) + 1})"
     return found
+
+
+def _numbered(word: str, ways: list[str]) -> list[tuple[str, str]]:
+    """As `_pronunciations`, for ways to say the word that were given."""
+    return [(f"{word}({number})" if number > 1 else word, sounds) for number, sounds in enumerate(ways, 1)]
 
 
 def _detector() -> Any:

@@ -9,6 +9,7 @@ Library: https://github.com/espeak-ng/espeak-ng/blob/1.52.0/src/include/espeak-n
 from __future__ import annotations
 
 import ctypes
+import itertools
 import re
 from functools import cache
 from itertools import pairwise
@@ -98,6 +99,18 @@ class Espeak:
             raise WorkFailed("espeak-ng cannot speak this text", Remedy.RETRY)
         pcm = b"".join(self._audio)
         return pcm, timed_words(text, self._words, NATIVE.duration_ms(len(pcm)))
+
+    def has(self, voice: str) -> bool:
+        """Whether there is a voice of this name, or for this language."""
+        self._settings = None
+        return self._choose(voice.encode())
+
+    def languages(self) -> list[str]:
+        """What there is a voice for, sorted."""
+        self._library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
+        found = itertools.takewhile(bool, self._library.espeak_ListVoices(None))
+        # a list of a priority (one byte) and a name each
+        return sorted({voice.contents.languages[1:].decode() for voice in found})
 
     def _use(self, settings: VoiceSettings) -> None:
         if settings == self._settings:

@@ -12,6 +12,7 @@ import asyncio
 import time
 from abc import abstractmethod
 from collections import deque
+from collections.abc import Iterator
 from typing import Any, ClassVar, Self
 from urllib.parse import urlencode
 
@@ -21,8 +22,9 @@ from pydantic import Field, model_validator
 from actors.errors import ProviderError, Remedy
 from actors.media.audio import MULAW_8K, PCM_8K, PCM_16K, AudioFormat, Encoding
 from actors.providers.remote import BaseUrl, RemoteOptions
-from actors.providers.spec import Emit, EndOfTurn, Final, Interim, ProviderSpec, SessionFailed, SttSession
+from actors.providers.spec import Emit, EndOfTurn, Final, Interim, ProviderSpec, SessionFailed, SttSession, Use
 from actors.providers.websocket import Message, WebSocketClient
+from config.problems import Problem
 
 KEEP_ALIVE, FINALIZE, CLOSE_STREAM = '{"type":"KeepAlive"}', '{"type":"Finalize"}', '{"type":"CloseStream"}'
 KEEP_ALIVE_S = 4.0  # after 10 s without audio it closes the connection (1011 NET-0001)
@@ -66,6 +68,12 @@ class DeepgramOptions(RemoteOptions):
     @property
     def is_flux(self) -> bool:
         return self.model.startswith("flux-")
+
+    def problems(self, use: Use) -> Iterator[Problem]:
+        yield from super().problems(use)
+        if self.is_flux and self.model.endswith("-en") and not use.language.lower().startswith("en"):
+            text = f"{self.model} hears English, and the assistant's language is {use.language!r}"
+            yield Problem(("model",), text, fatal=False)
 
     @model_validator(mode="after")
     def _fits_the_model(self) -> Self:

@@ -7,18 +7,19 @@ espeak-ng speaks. Both engines run in processes of their own, see `actors.engine
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, field_validator
 
 from actors.engines.pool import engine_pool
 from actors.engines.process import Channel
 from actors.engines.voice_client import speech_opening, synthesize
 from actors.errors import ProviderError, Remedy
 from actors.media.audio import MULAW_8K, PCM_8K, PCM_16K, AudioFormat, Encoding
-from actors.providers.grammar import jsgf, vocabulary
+from actors.providers.grammar import jsgf, normalise, vocabulary
 from actors.providers.spec import (
     Emit,
     EndOfTurn,
@@ -31,37 +32,119 @@ from actors.providers.spec import (
     SessionFailed,
     SttSession,
     TtsSession,
+    Use,
     Word,
 )
+from config.assistant import Texts
+from config.problems import Problem, unknown
+
+# The sounds of the acoustic model, without the stress (AA1) that a dictionary may show.
+ARPABET = "AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH"
+SOUNDS = frozenset(ARPABET.split())
+MOST_NAMED = 20  # unknown words in one complaint
+
+
+def hears(language: str) -> bool:
+    """Whether the recognizer's model is of this language."""
+    return re.split("[-_]", language.lower())[0] == "en"
+
+
+def _sounds(ways: tuple[str, ...]) -> tuple[str, ...]:
+    checked = tuple(" ".join(re.sub("[0-2]$", "", sound) for sound in way.upper().split()) for way in ways)
+    for way in checked:
+        if wrong := [sound for sound in way.split() if sound not in SOUNDS]:
+            raise ValueError(f"{wrong[0]!r:.20} is no sound of ARPAbet; legal are: {ARPABET}")
+        if not way:
+            raise ValueError("must hold at least one sound of ARPAbet")
+    return checked
+
+
+Sounds = Annotated[Texts, AfterValidator(_sounds)]
 
 
 class SttOptions(Options):
     """What the assistant's YAML says beside `provider: embedded` under `stt`."""
 
     threshold: float = Field(-8.0, ge=-30, le=0, description="how badly a sentence may fit; lower accepts more")
+    pronunciations: dict[str, Sounds] = Field(
+        {},
+        description="how words sound, in ARPAbet, several ways in a list: for words that the dictionary lacks, or has "
+        "otherwise",
+        examples=['{callboard: "K AO L B AO R D"}'],
+        max_length=1000,
+    )
 
-    def check_phrases(self, phrases: tuple[str, ...]) -> None:
-        """Raises `ValueError` for sentences that could never be heard."""
+    @field_validator("pronunciations")
+    @classmethod
+    def _by_words(cls, given: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        """Words as the sentences have them, in lower case."""
+        for word in given:
+            if not normalise(word) or " " in normalise(word):
+                raise ValueError(f"{word!r:.60}: must be one word, as it stands in the sentences")
+        return {normalise(word): sounds for word, sounds in given.items()}
+
+    def problems(self, use: Use) -> Iterator[Problem]:
+        """Not English, or sentences that could never be heard."""
+        if not hears(use.language):
+            yield Problem((), f"embedded hears English only, and the assistant's language is {use.language!r}")
+        if use.phrases is None:
+            return
+        if not use.phrases:
+            yield Problem((), "embedded hears listed sentences only, and no llm of this assistant lists any")
+            return
+        words = vocabulary(use.phrases)
+        for word in sorted(self.pronunciations.keys() - set(words)):
+            yield Problem(("pronunciations", word), "no sentence has this word", fatal=False)
+        yield from self._unheard(use.phrases, words)
+
+    def _unheard(self, phrases: tuple[str, ...], words: list[str]) -> Iterator[Problem]:
         from actors.engines.child import WorkFailed
         from actors.engines.recognizer import unknown_words
 
-        if not phrases:
-            raise ValueError("embedded hears listed sentences only, and no llm of this assistant lists any")
         try:
-            unknown = set(unknown_words(vocabulary(phrases)))
+            lacking = set(unknown_words(words)) - self.pronunciations.keys()
         except WorkFailed as error:
-            raise ValueError(error.detail) from error
-        for phrase in phrases:
-            if lacking := unknown.intersection(phrase.split()):
-                raise ValueError(f"cannot hear the word {min(lacking)!r} in {phrase!r}: it is not in the dictionary")
+            yield Problem((), f"cannot be checked on this machine: {error.detail}", fatal=False)
+            return
+        if lacking:
+            found = ", ".join(f"{word!r} in {_first_with(word, phrases)!r}" for word in sorted(lacking)[:MOST_NAMED])
+            more = f" and {len(lacking) - MOST_NAMED} more" if len(lacking) > MOST_NAMED else ""
+            yield Problem(
+                (),
+                f"the recognizer does not know {found}{more}: write numbers and abbreviations as words, or say under "
+                f'`pronunciations` how a word sounds, such as {min(lacking)}: "HH AH L OW" (docs/assistant.md)',
+            )
 
 
 class TtsOptions(Options):
     """What the assistant's YAML says beside `provider: embedded` under `tts`."""
 
-    voice: str = Field("", max_length=60, description="espeak-ng's name, such as en-us+f3; empty: by the language")
-    words_per_minute: int = Field(165, ge=80, le=450)
-    pitch: int = Field(50, ge=0, le=99)
+    voice: str = Field(
+        "", max_length=60, description="espeak-ng's name; empty: by the assistant's language", examples=["en-us+f3"]
+    )
+    words_per_minute: int = Field(165, ge=80, le=450, description="how fast it speaks")
+    pitch: int = Field(50, ge=0, le=99, description="how high it speaks")
+
+    def sound(self, language: str) -> tuple[str, int, int]:
+        """The voice, its speed and its pitch, as `actors.engines.voice` takes them."""
+        return self.voice or language.lower(), self.words_per_minute, self.pitch
+
+    def problems(self, use: Use) -> Iterator[Problem]:
+        """A voice that espeak-ng does not have."""
+        from actors.engines.voices import find_voice
+
+        name = self.sound(use.language)[0]
+        try:
+            found = find_voice(name)
+        except ProviderError as error:
+            yield Problem((), f"cannot be checked on this machine: {error.detail}", fatal=False)
+            return
+        if not found.is_there:
+            whose = "voice" if self.voice else "voice for the assistant's language"
+            yield Problem(("voice",), f"espeak-ng has no such {whose}: {unknown('voice', name, found.legal)}")
+        elif found.variant_is_missing:
+            text = f"espeak-ng has no such variant: {unknown('variant', name.partition('+')[2], found.legal)}"
+            yield Problem(("voice",), f"{text}; the voice will sound plain", fatal=False)
 
 
 SPECS = (
@@ -83,6 +166,10 @@ SPECS = (
         word_times=True,
     ),
 )
+
+
+def _first_with(word: str, phrases: tuple[str, ...]) -> str:
+    return next(phrase for phrase in phrases if word in phrase.split())
 
 
 class EmbeddedStt(SttSession):
@@ -145,7 +232,7 @@ class EmbeddedStt(SttSession):
             self._early.append(work)
 
     def _opening(self) -> dict[str, Any]:
-        if not self.language.lower().startswith("en"):
+        if not hears(self.language):
             raise ProviderError("embedded", f"hears English only, not {self.language}", Remedy.CONFIG)
         if self.audio not in (PCM_8K, PCM_16K):
             raise ProviderError("embedded", f"hears 8 or 16 kHz PCM, not {self.audio}", Remedy.CONFIG)
@@ -153,7 +240,8 @@ class EmbeddedStt(SttSession):
         if not words:
             raise ProviderError("embedded", "hears listed sentences only, and was given none", Remedy.CONFIG)
         settings = {"rate": self.audio.rate, "threshold": self.options.threshold}
-        return {"grammar": jsgf(self.phrases), "words": words, **settings}
+        sounds = {word: self.options.pronunciations[word] for word in words if word in self.options.pronunciations}
+        return {"grammar": jsgf(self.phrases), "words": words, "pronunciations": sounds, **settings}
 
 
 class EmbeddedTts(TtsSession):
@@ -168,7 +256,7 @@ class EmbeddedTts(TtsSession):
         self._closed = False
 
     async def open(self) -> None:
-        await synthesize("", *self._sound())  # starts the engine, and proves the voice
+        await synthesize("", *self.options.sound(self.language))  # starts the engine, and proves the voice
 
     def speak(self, segment: int, text: str) -> None:
         if not self._closed:
@@ -208,10 +296,8 @@ class EmbeddedTts(TtsSession):
         if self._channel or not self._waiting:
             return
         self._segment, text = self._waiting.popleft()
+        sound: tuple[str, int, int] = self.options.sound(self.language)
         try:
-            self._channel = engine_pool("voice").open(self, speech_opening(text, *self._sound(), self.audio))
+            self._channel = engine_pool("voice").open(self, speech_opening(text, *sound, self.audio))
         except ProviderError as error:
             self.on_failed(error)
-
-    def _sound(self) -> tuple[str, int, int]:
-        return self.options.voice or self.language.lower(), self.options.words_per_minute, self.options.pitch

@@ -34,16 +34,23 @@ def slot_names(pattern: str) -> list[str]:
     return _SLOT.findall(pattern)
 
 
-def expand(pattern: str, slots: Mapping[str, Sequence[str]]) -> list[Sentence]:
-    """All sentences that the pattern stands for, first values first. Raises `ValueError` naming what is wrong."""
+def count(pattern: str, slots: Mapping[str, Sequence[str]]) -> int:
+    """How many sentences the pattern stands for, 1 to `MAX_SENTENCES`. Raises `ValueError` naming what is wrong."""
     names = slot_names(pattern)
     for name in names:
         if not slots.get(name):
             raise ValueError(f"{pattern!r}: no values for the slot {{{name}}}; there are {sorted(slots) or 'no slots'}")
     if not normalise(_SLOT.sub("x", pattern)):
         raise ValueError(f"{pattern!r}: must hold at least one word")
-    if (count := math.prod(len(slots[name]) for name in names)) > MAX_SENTENCES:
-        raise ValueError(f"{pattern!r}: stands for {count} sentences; at most {MAX_SENTENCES} are legal")
+    if (found := math.prod(len(slots[name]) for name in names)) > MAX_SENTENCES:
+        raise ValueError(f"{pattern!r}: stands for {found} sentences; at most {MAX_SENTENCES} are legal")
+    return found
+
+
+def expand(pattern: str, slots: Mapping[str, Sequence[str]]) -> list[Sentence]:
+    """All sentences that the pattern stands for, first values first. Raises `ValueError` as `count` does."""
+    count(pattern, slots)
+    names = slot_names(pattern)
     choices = itertools.product(*(slots[name] for name in names))
     return [_sentence(pattern, dict(zip(names, values, strict=True))) for values in choices]
 

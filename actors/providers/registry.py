@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from pydantic import ValidationError
@@ -20,9 +20,11 @@ from actors.providers.spec import (
     ProviderSpec,
     SttSession,
     TtsSession,
+    Use,
 )
 from config.assistant import AssistantConfig, ProviderChoice
 from config.errors import ConfigError
+from config.problems import Problem, Where, problems_of, shown, unknown
 
 KINDS: tuple[Kind, ...] = ("stt", "llm", "tts")
 
@@ -49,35 +51,38 @@ class Registry:
         try:
             return self._specs[kind, name]
         except KeyError:
-            legal = ", ".join(spec.name for spec in self.list() if spec.kind == kind) or "none"
-            raise UnknownProvider(f"{kind}: unknown provider {name!r}; legal are: {legal}") from None
+            legal = (spec.name for spec in self.list() if spec.kind == kind)
+            raise UnknownProvider(f"{kind}: {unknown('provider', name, legal)}") from None
 
-    def options(self, kind: Kind, choice: ProviderChoice, where: str = "") -> Options:
-        """The choice's options as their own model. Raises `ConfigError` naming the field, `where` in front."""
+    def options(self, kind: Kind, choice: ProviderChoice) -> Options:
+        """The choice's options as their own model. Raises `UnknownProvider`, `ConfigError`."""
+        model = self.spec(kind, choice.provider).options
         try:
-            return self.spec(kind, choice.provider).options(**choice.options)
+            return model.model_validate(choice.options)
         except ValidationError as error:
-            raise ConfigError(_first_error(where or kind, error)) from None
+            found = (problem.under((kind,)) for problem in problems_of(error, model))
+            raise ConfigError("\n".join(f"{shown(problem.path)}: {problem.text}" for problem in found)) from None
 
-    def check(self, assistant: AssistantConfig) -> None:
-        """Raises `UnknownProvider`, or `ConfigError` such as "llm[0].intents[2].say: ..."."""
-        phrases = self.phrases(assistant)
-        for kind, where, choice in _choices(assistant):
-            options = self.options(kind, choice, where)
-            if check := getattr(options, "check_phrases", None):
-                try:
-                    check(phrases)
-                except ValueError as error:
-                    raise ConfigError(f"{where}: {error}") from None
+    def problems(self, assistant: AssistantConfig) -> Sequence[Problem]:
+        """All that is wrong, or may be, with its providers: unknown ones, their options, what they cannot do."""
+        unread: list[Problem] = []
+        read: dict[Where, Options] = {}
+        for kind, path, choice in _choices(assistant):
+            try:
+                read[path] = self.spec(kind, choice.provider).options.model_validate(choice.options)
+            except UnknownProvider as error:
+                unread.append(Problem((*path, "provider"), str(error).removeprefix(f"{kind}: ")))
+            except ValidationError as error:
+                unread += [p.under(path) for p in problems_of(error, self.spec(kind, choice.provider).options)]
+        models = {path: options for path, options in read.items() if path[0] == "llm"}
+        found = [*unread, *_in_use(models, Use(assistant.language, None))]
+        are_right = assistant.llm and not any(problem.fatal and problem.path[0] == "llm" for problem in found)
+        use = Use(assistant.language, _phrases(models.values()) if are_right else None)
+        return [*found, *_in_use({path: read[path] for path in read if path not in models}, use)]
 
     def phrases(self, assistant: AssistantConfig) -> tuple[str, ...]:
         """The sentences that a recognizer should expect: those that the assistant's language models know."""
-        found = (
-            getattr(self.options(kind, choice, where), "phrases", ())
-            for kind, where, choice in _choices(assistant)
-            if kind == "llm"
-        )
-        return tuple(dict.fromkeys(phrase for phrases in found for phrase in phrases))
+        return _phrases(self.options("llm", choice) for choice in assistant.llm)
 
     def open_stt(
         self, choice: ProviderChoice, emit: Emit, audio: AudioFormat, language: str, phrases: tuple[str, ...]
@@ -108,15 +113,16 @@ def _discover(extra: Iterable[str]) -> Iterator[ProviderSpec]:
             raise ConfigError(f"EXTRA_PROVIDERS: {name!r}: {error}") from error
 
 
-def _choices(assistant: AssistantConfig) -> Iterator[tuple[Kind, str, ProviderChoice]]:
+def _choices(assistant: AssistantConfig) -> Iterator[tuple[Kind, Where, ProviderChoice]]:
     for kind in KINDS:
         for index, choice in enumerate(getattr(assistant, kind)):
-            yield kind, f"{kind}[{index}]", choice
+            yield kind, (kind, index), choice
 
 
-def _first_error(where: str, error: ValidationError) -> str:
-    first = error.errors()[0]
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
-    given = first["input"]
-    shown = f" (given: {given!r})" if isinstance(given, str | int | float) and first["type"] != "value_error" else ""
-    return f"{where}{path}: {first['msg'].removeprefix('Value error, ')}{shown}"
+def _in_use(read: Mapping[Where, Options], use: Use) -> Iterator[Problem]:
+    for path, options in read.items():
+        yield from (problem.under(path) for problem in options.problems(use))
+
+
+def _phrases(models: Iterable[Options]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(phrase for options in models for phrase in getattr(options, "phrases", ())))

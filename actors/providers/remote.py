@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import ssl
+from collections.abc import Iterator
 from functools import cache
 from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
@@ -12,7 +13,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, field_validator
 
 from actors.errors import ProviderError, Remedy
-from actors.providers.spec import Options
+from actors.providers.spec import Options, Use
+from config.problems import Problem
 
 CONNECT_S = 5.0  # for TCP, TLS and the handshake; a call's own `connect_ms` is usually shorter
 _DETAIL_CHARS = 200
@@ -55,6 +57,13 @@ class RemoteOptions(Options):
         if not isinstance(value, str) or not _REFERENCE.fullmatch(value):
             raise ValueError("must be ${NAME}, the environment variable that holds the key; the key itself is refused")
         return value
+
+    def problems(self, use: Use) -> Iterator[Problem]:
+        """A key that is missing here; the server's environment may have it."""
+        try:
+            self.key()
+        except ProviderError as error:
+            yield Problem((), f"{error.detail}; the server needs it", fatal=False)
 
     def key(self) -> str:
         """The secret; empty where a server of one's own may do without. Raises `ProviderError`."""

@@ -9,87 +9,65 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field
 
 from actors.providers.grammar import MAX_SENTENCES, Sentence, expand, fill, normalise, slot_names
-from actors.providers.spec import Answered, ChatMessage, Emit, LlmSession, Options, ProviderSpec, Question, Token
+from actors.providers.script_problems import LAST_REPLY, script_problems
+from actors.providers.spec import Answered, ChatMessage, Emit, LlmSession, Options, ProviderSpec, Question, Token, Use
+from config.assistant import Model, Spoken, Texts, as_list
+from config.problems import Problem
 
 MATCH = 0.3  # shared words / all words of two sentences; below this they do not mean the same
 EXPECTED = 0.25  # what it counts to be named in the `next` of the intent before
-LAST_REPLY = "last_reply"  # in a reply: what was said before, for "could you repeat that"
 
 
-def _as_texts(value: Any) -> Any:
-    values = value if isinstance(value, list | tuple) else (value,)
-    if any(isinstance(text, bool) for text in values):
-        raise ValueError("YAML reads yes, no, on and off as true and false: put them in quotes")
-    return values
+Sentences = Annotated[Texts, Field(max_length=MAX_SENTENCES)]
 
 
-Texts = Annotated[tuple[str, ...], BeforeValidator(_as_texts), Field(min_length=1)]
-
-
-class Intent(BaseModel):
+class Intent(Model):
     """Something that a caller may want: how it is said, what is answered."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str = Field(min_length=1)
-    slots: dict[str, tuple[str, ...]] = Field({}, description="values that may stand for {name} in `say`")
-    say: Texts = Field(description="sentences; {slot} stands for each of its values")
-    reply: Texts = Field(
-        description="answers, in rotation; {slot} is what was heard last, {last_reply} our last answer"
+    name: str = Field(min_length=1, max_length=200, description="what others call it in `next`", examples=["hours"])
+    slots: dict[str, Sentences] = Field(
+        {}, description="values that may stand for {name} in `say`", examples=["{day: [Monday, Friday]}"]
     )
-    next: tuple[str, ...] = Field((), description="intents to prefer for what the caller says next")
-    hang_up: bool = False
+    say: Sentences = Field(
+        description="how a caller says it; {slot} stands for each of its values", examples=["when are you open"]
+    )
+    reply: Spoken = Field(
+        description="answers, in rotation; {slot} is what was heard last, {last_reply} our last answer",
+        examples=["On {day} from nine to five."],
+    )
+    next: Annotated[tuple[str, ...], BeforeValidator(as_list)] = Field(
+        (), description="intents to prefer for what the caller says next", examples=["[confirm]"]
+    )
+    hang_up: bool = Field(False, description="the call is over once the answer was heard")
 
-    @field_validator("say")
-    @classmethod
-    def _patterns(cls, say: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        for pattern in say:
-            expand(pattern, info.data.get("slots", {}))
-        return say
-
-    @property
-    def sentences(self) -> list[Sentence]:
-        return [sentence for pattern in self.say for sentence in expand(pattern, self.slots)]
+    @cached_property
+    def sentences(self) -> tuple[Sentence, ...]:
+        """All that `say` stands for. Raises `ValueError` for what `problems` tells in detail."""
+        return tuple(sentence for pattern in self.say for sentence in expand(pattern, self.slots))
 
 
 class ScriptOptions(Options):
     """What the assistant's YAML says beside `provider: script`."""
 
-    intents: tuple[Intent, ...] = Field(min_length=1)
-    sorry: Texts = ("Sorry, I did not get that.",)
+    intents: tuple[Intent, ...] = Field(min_length=1, max_length=MAX_SENTENCES, description="what callers may want")
+    sorry: Spoken = Field(("Sorry, I did not get that.",), description="said in rotation when nothing fits")
     tokens_per_s: float = Field(0, ge=0, le=10_000, description="pace of the answer's words; 0: at once")
 
-    @field_validator("intents")
-    @classmethod
-    def _consistent(cls, intents: tuple[Intent, ...]) -> tuple[Intent, ...]:
-        names = [intent.name for intent in intents]
-        slots = {LAST_REPLY, *(slot for intent in intents for slot in intent.slots)}
-        if doubles := [name for name, count in Counter(names).items() if count > 1]:
-            raise ValueError(f"name {doubles[0]!r} is used twice")
-        for intent in intents:
-            _known(f"intent {intent.name!r}: next", intent.next, names)
-            _known(f"intent {intent.name!r}: slot in reply", [s for r in intent.reply for s in slot_names(r)], slots)
-        if (count := sum(len(intent.sentences) for intent in intents)) > MAX_SENTENCES:
-            raise ValueError(f"{count} sentences; at most {MAX_SENTENCES} are legal")
-        return intents
-
-    @property
+    @cached_property
     def phrases(self) -> tuple[str, ...]:
         """Everything that can be understood, for the recognizer."""
         return tuple(dict.fromkeys(sentence.text for intent in self.intents for sentence in intent.sentences))
 
-
-def _known(what: str, given: Sequence[str], legal: Sequence[str] | set[str]) -> None:
-    for name in given:
-        if name not in legal:
-            raise ValueError(f"{what}: {name!r} is not known; legal are {', '.join(sorted(legal))}")
+    def problems(self, use: Use) -> Iterator[Problem]:
+        return script_problems(self.intents, self.sorry)
 
 
 SPECS = (

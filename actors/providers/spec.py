@@ -9,22 +9,33 @@ own failure by `emit(SessionFailed(error))` once, after which only `close` is ca
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from actors.errors import ProviderError
 from actors.media.audio import AudioFormat
+from config.assistant import Model
+from config.problems import Problem
 
 Kind = Literal["stt", "llm", "tts"]
 
 
-class Options(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What an assistant wants of a provider."""
+
+    language: str
+    phrases: tuple[str, ...] | None  # all that its language models understand; None: they are wrong themselves
+
+
+class Options(Model):
     """Base of all options models: what an assistant's YAML may say beside the provider's name."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    def problems(self, use: Use) -> Iterable[Problem]:
+        """What could only fail on the line, found when the file is applied, with paths below the options; nothing is
+        asked of a network. It may take a second."""
+        return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ def register(commands: Commands) -> None:
     group = add_group(commands, "assistant", "apply, list and show assistants", _EXAMPLES)
     apply = add_command(group, "apply", "make a YAML file the assistant's next version", _EXAMPLES, apply_file)
     apply.add_argument("file", metavar="FILE", type=Path, help="the assistant's YAML file")
+    apply.add_argument("--strict", action="store_true", help="refuse what is doubtful, too, instead of warning")
     add_json_flag(apply)
     add_json_flag(add_command(group, "list", "list the assistants", _EXAMPLES, list_assistants))
     show = add_command(group, "show", "show an assistant's newest version as YAML", _EXAMPLES, show_assistant)
@@ -37,7 +38,7 @@ def apply_file(args: argparse.Namespace) -> int:
     from store.assistants import AssistantRepository
 
     settings = load_environment()
-    config = read_assistant(args.file, settings.extra_providers)
+    config = read_assistant(args.file, settings.extra_providers, _warn, strict=args.strict)
     with open_database(settings) as database:
         assistant = AssistantRepository(database).apply(config)
     if args.json:
@@ -45,6 +46,12 @@ def apply_file(args: argparse.Namespace) -> int:
     else:
         console().print(f"{config.name}: assistant {assistant.id}, version {assistant.version}")
     return OK
+
+
+def _warn(text: str) -> None:
+    import sys
+
+    print(f"callboard: warning: {text}", file=sys.stderr)
 
 
 def list_assistants(args: argparse.Namespace) -> int:

@@ -100,7 +100,7 @@ def _apply(settings: Settings, files: list[Path]) -> None:
     from scripts.assistant_file import read_assistant
     from store.assistants import AssistantRepository
 
-    configs = [read_assistant(file, settings.extra_providers) for file in files]
+    configs = [read_assistant(file, settings.extra_providers, log.warning) for file in files]
     with open_database(settings) as database:
         for config in configs:
             AssistantRepository(database).apply(config)

@@ -187,10 +187,13 @@ def test_assistants_are_applied_listed_and_shown(run: Run, tmp_path: Path) -> No
         ("- a list", "must hold a mapping"),
         ("name: [", "is not YAML"),
         (DESK.replace("name: desk", "name: The Desk"), "name: String should match pattern"),
-        (DESK.replace("greeting", "greting"), "greting: Extra inputs are not permitted; given: 'Hello.'"),
+        (
+            DESK.replace("greeting", "greting"),
+            "3: greting: unknown field 'greting'; did you mean 'greeting'? legal are: name, language, ",
+        ),
         (DESK.replace("stt: embedded", ""), "stt: Field required"),
         (DESK.replace("stt: embedded", "stt: nobody"), "nobody"),
-        (DESK.replace("reply: Nine", "repply: Nine"), "llm[0].intents[0]"),
+        (DESK.replace("reply: Nine", "repply: Nine"), "llm.intents[0].repply"),
         ("\x00\x01", "is not YAML"),
     ],
 )

@@ -137,7 +137,7 @@ def test_a_sentence_that_cannot_be_heard_is_a_failure_with_its_reason(run: Run) 
         (["deepgram", "--kind", "tts"], "--kind tts: deepgram is stt only"),
         (["embedded", "--option", "pitch=1"], "--option: embedded is stt and tts; name one of them by --kind"),
         (["embedded", "--kind", "tts", "--option", "pitch=101"], "tts.pitch: "),
-        (["embedded", "--kind", "tts", "--option", "pich=1"], "tts.pich: Extra inputs are not permitted"),
+        (["embedded", "--kind", "tts", "--option", "pich=1"], "tts.pich: unknown field 'pich'; did you mean 'pitch'?"),
         (["openai", "--option", "model"], "--option 'model': legal: KEY=VALUE"),
         (["openai", "--option", "provider=script"], "--option 'provider=script': legal: KEY=VALUE"),
         (["openai", "--option", "model=["], "--option model: its value is not YAML"),

@@ -108,7 +108,7 @@ async def test_a_child_server_that_cannot_start_says_why(tmp_path: Path) -> None
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text("name: wrong")
     async with ChildServer(ServerPlan(wrong, tmp_path, free_port(0), free_port(0))) as server:
-        with pytest.raises(ServerFailed, match=r"wrong\.yaml: .*Field required"):
+        with pytest.raises(ServerFailed, match=r"wrong\.yaml:1: .*Field required"):
             await server.listening()
 
 

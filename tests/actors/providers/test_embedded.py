@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from actors.engines.pool import close_engines, engine_pool
 from actors.engines.voice_client import synthesize
@@ -30,6 +31,7 @@ from actors.providers.spec import (
     SegmentDone,
     SessionEvent,
     SessionFailed,
+    Use,
 )
 from config.assistant import AssistantConfig
 
@@ -147,6 +149,83 @@ async def test_foreign_sentences_are_refused(reception: AssistantConfig) -> None
     assert [await heard(log, session, text) for text in FOREIGN] == [""] * len(FOREIGN)
     assert await heard(log, session, "goodbye") == "goodbye"
     session.close()
+
+
+async def test_a_word_that_the_dictionary_lacks_is_heard_by_its_pronunciation() -> None:
+    sounds = {"Zorblax": ["Z AO1 R B L AE0 K S", "z er b l ah k s"], "café": "K AE F EY", "yes": "Y EH S"}
+    options = SttOptions.model_validate({"pronunciations": sounds})
+    phrases = ("tell me about the zorblax", "where is the café please", "yes please")
+    assert not list(options.problems(Use("en-GB", phrases)))
+    log = Log()
+    session = EmbeddedStt(options, log, PCM_8K, "en-GB", phrases)
+    await session.open()
+    assert [await heard(log, session, text) for text in phrases] == list(phrases)
+    session.close()
+
+
+def complaints(options: SttOptions | TtsOptions, language: str = "en-US", *phrases: str) -> list[tuple[str, bool]]:
+    return [(problem.text, problem.fatal) for problem in options.problems(Use(language, phrases or ("yes please",)))]
+
+
+def test_unknown_words_are_named_all_at_once_with_the_way_to_add_them() -> None:
+    options = SttOptions.model_validate({"pronunciations": {"quux": "K W AH K S", "hello": "HH AH L OW"}})
+    ((unused, is_fatal), (text, is_refused)) = complaints(options, "en", "sell me a zorblax", "a quux for 7 gnorps")
+    assert (unused, is_fatal) == ("no sentence has this word", False)
+    assert is_refused and "'gnorps' in 'a quux for 7 gnorps', 'zorblax' in 'sell me a zorblax'" in text
+    assert "'7' in" in text and "numbers and abbreviations as words" in text and "`pronunciations`" in text
+    assert "quux'" not in text.replace("'a quux for 7 gnorps'", "")
+
+
+@pytest.mark.parametrize(
+    ("word", "sounds", "complaint"),
+    [
+        ("zorblax", "Z OR B", "'OR' is no sound of ARPAbet; legal are: AA AE "),
+        ("zorblax", "", "at least one sound"),
+        ("zorblax", [], "at least 1"),
+        ("two words", "T UW", "'two words': must be one word"),
+        ("?!", "T UW", "must be one word"),
+        ("zorblax", 7, "valid string"),
+    ],
+)
+def test_a_wrong_pronunciation_is_refused(word: str, sounds: Any, complaint: str) -> None:
+    with pytest.raises(ValidationError, match=complaint):
+        SttOptions.model_validate({"pronunciations": {word: sounds}})
+
+
+@pytest.mark.parametrize("language", ["en", "en-US", "en_GB", "EN-au"])
+def test_it_hears_english(language: str) -> None:
+    assert complaints(SttOptions(), language) == []
+
+
+@pytest.mark.parametrize("language", ["de", "de-DE", "enm", "fr-CA", "english"])
+def test_it_hears_nothing_else(language: str) -> None:
+    (found,) = complaints(SttOptions(), language)
+    assert found == (f"embedded hears English only, and the assistant's language is {language!r}", True)
+
+
+def test_it_hears_listed_sentences_only() -> None:
+    (problem,) = SttOptions().problems(Use("en", ()))
+    assert problem.fatal and "no llm of this assistant lists any" in problem.text
+    assert not list(SttOptions().problems(Use("en", None)))
+
+
+@pytest.mark.parametrize("language", ["en-US", "de-DE", "pt-BR", "cmn", "no"])
+@pytest.mark.parametrize("voice", ["", "en-us+f3", "de"])
+def test_a_voice_that_there_is(voice: str, language: str) -> None:
+    assert complaints(TtsOptions(voice=voice), language) == []
+
+
+@pytest.mark.parametrize(
+    ("voice", "language", "complaint", "is_refused"),
+    [
+        ("klingonish", "en", "espeak-ng has no such voice: unknown voice 'klingonish'; legal are: af, am, ", True),
+        ("", "xx", "espeak-ng has no such voice for the assistant's language: unknown voice 'xx'; ", True),
+        ("en-us+whispr", "en", "no such variant: unknown variant 'whispr'; did you mean 'whisper'? legal are: ", False),
+    ],
+)
+def test_a_voice_that_there_is_not(voice: str, language: str, complaint: str, is_refused: bool) -> None:
+    ((text, fatal),) = complaints(TtsOptions(voice=voice), language)
+    assert complaint in text and fatal is is_refused
 
 
 async def test_finalize_ends_the_turn_even_in_silence() -> None:

@@ -15,6 +15,7 @@ from actors.providers import embedded, script
 from actors.providers.registry import Registry
 from config.assistant import AssistantConfig
 from config.errors import ConfigError
+from config.problems import shown
 
 SCRIPT: dict[str, Any] = {
     "provider": "script",
@@ -52,38 +53,79 @@ def test_two_providers_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) 
         Registry(extra=["extra_providers"])
 
 
+def complaints(**changes: Any) -> list[str]:
+    return [f"{shown(problem.path)}: {problem.text}" for problem in Registry().problems(assistant(**changes))]
+
+
 def test_an_unknown_provider_is_answered_with_the_legal_names() -> None:
-    with pytest.raises(UnknownProvider, match=r"llm: unknown provider 'scrpt'; legal are: .*script"):
-        Registry().check(assistant(llm="scrpt"))
+    with pytest.raises(UnknownProvider, match=r"llm: unknown provider 'scrpt'; did you mean 'script'\? legal are: "):
+        Registry().spec("llm", "scrpt")
+    assert complaints(llm="scrpt")[0].startswith("llm[0].provider: unknown provider 'scrpt'; did you mean 'script'?")
+
+
+def test_a_good_assistant_has_no_problems() -> None:
+    assert complaints() == []
 
 
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"llm": [SCRIPT, {"provider": "script", "intents": []}]}, r"llm\[1\]\.intents: .*at least 1 item"),
+        ({"llm": [SCRIPT, {"provider": "script", "intents": []}]}, "llm[1].intents: is empty; legal are at least 1"),
         (
             {"llm": {**SCRIPT, "intents": [{**SCRIPT["intents"][0], "say": ["for {day}"]}]}},
-            r"llm\[0\]\.intents\[0\]\.say: 'for {day}': no values for the slot {day}",
+            "llm[0].intents[0].say[0]: 'for {day}': no values for the slot {day}; there are no slots",
         ),
-        ({"stt": {"provider": "embedded", "modle": "x"}}, r"stt\[0\]\.modle: Extra inputs .* \(given: 'x'\)"),
+        (
+            {"llm": {**SCRIPT, "intents": [{**SCRIPT["intents"][0], "say": [True]}]}},
+            "llm[0].intents[0].say[0]: must be text; YAML reads it as true or false (True): put it in quotes",
+        ),
+        (
+            {"stt": {"provider": "embedded", "treshold": -1}},
+            "stt[0].treshold: unknown field 'treshold'; did you mean 'threshold'? legal are: threshold, pronunciations",
+        ),
         (
             {"tts": {"provider": "embedded", "pitch": 100}},
-            r"tts\[0\]\.pitch: .*less than or equal to 99 \(given: 100\)",
+            "tts[0].pitch: Input should be less than or equal to 99; given: 100; "
+            "legal: a whole number, at least 0, at most 99",
         ),
         (
-            {"llm": {**SCRIPT, "intents": [{"name": "x", "say": ["sell me a zorblax"], "reply": "No."}]}},
-            r"stt\[0\]: cannot hear the word 'zorblax' in 'sell me a zorblax'",
+            {"tts": {"provider": "embedded", "pitch": True}},
+            "tts[0].pitch: must be a number; YAML reads it as true",
         ),
     ],
 )
 def test_a_bad_option_is_named_with_its_place(changes: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(ConfigError, match=complaint):
-        Registry().check(assistant(**changes))
+    assert complaints(**changes) == [complaint]
+
+
+def test_each_member_of_each_chain_is_looked_at() -> None:
+    found = complaints(
+        stt=[{"provider": "deepgram", "model": ""}, "embeded"],
+        llm=[SCRIPT, {"provider": "openai", "temperature": 3}],
+        tts=["embedded", {"provider": "embedded", "voice": "klingonish"}],
+    )
+    assert [complaint.partition(":")[0] for complaint in found] == [
+        *("stt[0].model", "stt[1].provider", "llm[1].temperature", "tts[1].voice")
+    ]
+
+
+def test_a_key_that_is_missing_here_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DEEPGRAM_API_KEY", raising=False)
+    monkeypatch.delenv("MY_KEY", raising=False)
+    stt = [{"provider": "deepgram"}, {"provider": "deepgram", "api_key": "${MY_KEY}"}]
+    problems = Registry().problems(assistant(stt=stt))
+    assert [problem.fatal for problem in problems] == [False, False]
+    assert "DEEPGRAM_API_KEY" in problems[0].text and "MY_KEY" in problems[1].text
+    monkeypatch.setenv("DEEPGRAM_API_KEY", "x")
+    monkeypatch.setenv("MY_KEY", "x")
+    assert not Registry().problems(assistant(stt=stt))
+    own = {"provider": "openai", "base_url": "http://127.0.0.1:11434/v1", "model": "llama3.2"}
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    assert not [problem for problem in Registry().problems(assistant(llm=[own, SCRIPT])) if not problem.fatal]
 
 
 def test_sessions_are_made_with_checked_options() -> None:
     registry, config = Registry(), assistant(tts={"provider": "embedded", "pitch": 10})
-    registry.check(config)
     stt = registry.open_stt(config.stt[0], print, PCM_8K, "en-US", registry.phrases(config))
     tts = registry.open_tts(config.tts[0], print, PCM_8K, "en-US")
     assert isinstance(stt, embedded.EmbeddedStt) and stt.phrases == ("what are your opening hours",)

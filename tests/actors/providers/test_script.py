@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from actors.providers.script import Script, ScriptOptions, ScriptSession
-from actors.providers.spec import Answered, ChatMessage, Question, SessionEvent, Token
+from actors.providers.spec import Answered, ChatMessage, Question, SessionEvent, Token, Use
+from config.problems import shown
 
 INTENTS: list[dict[str, Any]] = [
     {"name": "hours", "say": ["what are your opening hours"], "reply": ["Nine to five.", "Still nine to five."]},
@@ -138,20 +140,74 @@ async def test_nothing_follows_a_cancel() -> None:
     assert len(listener.events) == 3
 
 
+def complaints(*intents: dict[str, Any], **changes: Any) -> list[tuple[str, str, bool]]:
+    """What is told of these intents, after the usual ones: place, text, whether it is refused."""
+    found = options(intents=[*INTENTS, *intents], **changes).problems(Use("en", None))
+    return [(shown(problem.path), problem.text, problem.fatal) for problem in found]
+
+
+def test_a_good_script_has_no_problems() -> None:
+    assert complaints() == []
+
+
 @pytest.mark.parametrize(
-    ("intent", "complaint"),
+    ("intent", "place", "complaint"),
     [
-        ({"name": "hours"}, "name 'hours' is used twice"),
-        ({"next": ["nowhere"]}, "intent 'x': next: 'nowhere' is not known; legal are"),
-        ({"reply": "On {weekday}."}, "intent 'x': slot in reply: 'weekday' is not known; legal are day, last_reply"),
-        ({"say": "for {day}"}, "no values for the slot {day}; there are no slots"),
-        ({"say": [True]}, "put them in quotes"),
-        ({"say": []}, "at least 1 item"),
-        ({"slots": {"n": ["a"] * 999}, "say": "number {n}"}, "1006 sentences; at most 1000"),
-        ({"slots": {"n": ["a"] * 999}, "say": "{n} {n} {n} {n}"}, "996005996001 sentences; at most 1000"),
-        ({"wait": 3}, "Extra inputs are not permitted"),
+        ({"name": "hours"}, "name", "the name 'hours' is used twice, first by intents[0]"),
+        ({"next": ["bok"]}, "next[0]", "unknown intent 'bok'; did you mean 'book'? legal are: hours, book"),
+        ({"reply": "On {weekday}."}, "reply[0]", "unknown slot 'weekday'; did you mean 'day'? legal are: day, last"),
+        ({"say": ["fine", "for {day}"]}, "say[1]", "no values for the slot {day}; there are no slots"),
+        ({"say": "for {}"}, "say[0]", "no values for the slot {}"),
+        ({"say": "?!"}, "say[0]", "must hold at least one word"),
+        ({"slots": {"n": ["one", "..."]}, "say": "number {n}"}, "slots.n[1]", "no word that could be heard"),
+        ({"slots": {"n": ["a"] * 999}, "say": "{n} {n} {n} {n}"}, "say[0]", "996005996001 sentences; at most 1000"),
     ],
 )
-def test_a_bad_script_is_refused_by_name(intent: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(ValidationError, match=complaint):
-        options(intents=[*INTENTS, {"name": "x", "say": "something", "reply": "Fine.", **intent}])
+def test_what_cannot_work_is_refused_at_its_place(intent: dict[str, Any], place: str, complaint: str) -> None:
+    (found,) = complaints({"name": "x", "say": "something", "reply": "Fine.", **intent})
+    assert (found[0], found[2]) == (f"intents[6].{place}", True) and complaint in found[1]
+
+
+def test_a_script_has_a_limit() -> None:
+    many = {"name": "x", "slots": {"n": ["a"] * 999}, "say": "number {n}", "reply": "Fine."}
+    assert complaints(many) == [("intents", "1006 sentences; at most 1000 are legal", True)]
+
+
+@pytest.mark.parametrize(
+    ("intent", "place", "complaint"),
+    [
+        ({"slots": {"n": ["one"]}}, "slots.n", "is not used anywhere: write {n} in `say`"),
+        ({"slots": {"day": ["Sunday"]}}, "slots.day", "is not used here"),
+        ({"reply": "On {my day}."}, "reply[0]", "a brace that belongs to no slot"),
+        ({"reply": ["Fine.", " "]}, "reply[1]", "the caller will hear nothing"),
+        ({"say": "goodbye"}, "say", "'goodbye' always means intent 'bye', which says it too: name 'x' in some `next`"),
+    ],
+)
+def test_what_is_hardly_meant_is_a_warning(intent: dict[str, Any], place: str, complaint: str) -> None:
+    (found,) = complaints({"name": "x", "say": "something", "reply": "Fine.", **intent})
+    assert (found[0], found[2]) == (f"intents[6].{place}", False) and complaint in found[1]
+
+
+def test_a_sentence_may_belong_to_two_intents_that_something_tells_apart() -> None:
+    again = {"name": "x", "say": "say that again", "reply": "Fine."}
+    ask = {"name": "ask", "say": "ask me", "reply": "Again?", "next": ["x"]}
+    assert len(complaints(again)) == 1 and complaints(again, ask) == []
+    both = {**ask, "next": ["repeat", "x"]}  # then the first wins as well
+    assert len(complaints(again, both)) == 1
+
+
+def test_a_hundred_thousand_of_anything_is_refused_quickly() -> None:
+    begin = time.perf_counter()
+    intents = [{"name": f"i{n}", "say": f"number {n}", "reply": "Fine.", "next": ["hours"]} for n in range(100_000)]
+    with pytest.raises(ValidationError, match="at most 1000"):
+        options(intents=intents)
+    with pytest.raises(ValidationError, match="at most 1000"):
+        options(intents=[{"name": "x", "say": [f"number {n}" for n in range(100_000)], "reply": "Fine."}])
+    shared = [{**intent, "say": "the same for all"} for intent in intents[:990]]
+    assert len(complaints(*shared)) == 989  # all but the first
+    assert time.perf_counter() - begin < 5  # quadratic in the 100,000 it takes minutes
+
+
+def test_a_field_that_is_none_is_refused() -> None:
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        options(intents=[*INTENTS, {"name": "x", "say": "something", "reply": "Fine.", "wait": 3}])
