@@ -36,6 +36,12 @@ class ProviderStalled(ProviderError):
     code = "provider_stalled"
 
 
+class ProviderCrashed(ProviderError):
+    """Ours or an engine of ours died, perhaps of the work that it was given: the same work is not given for ever."""
+
+    code = "provider_crashed"
+
+
 class UnknownProvider(BadInput):
     """An assistant names a provider that is not there; the text lists those that are."""
 

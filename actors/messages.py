@@ -91,14 +91,15 @@ class OpenTransport:
 
 @dataclass(frozen=True, slots=True)
 class OpenTranscriber:
-    """Call -> Transcriber: hear with this provider."""
+    """Call -> Transcriber: hear with this provider; a `Finalize` is to be answered within `transcript_ms`."""
 
     choice: ProviderChoice
     audio: AudioFormat
     language: str
     phrases: tuple[str, ...]
+    transcript_ms: int
     stalls: Stalls
-    registry: Local
+    services: Local
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ class OpenResponder:
 
     choice: ProviderChoice
     stalls: Stalls
-    registry: Local
+    services: Local
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ class OpenSpeaker:
     language: str
     transport: object
     stalls: Stalls
-    registry: Local
+    services: Local
 
 
 # --- hearing -----------------------------------------------------------------------------------------------------
@@ -141,6 +142,7 @@ class Heard:
     payload: bytes
     start_ms: float
     end_ms: float
+    voiced: bool = False  # the VAD hears a voice in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,10 @@ class SpeechEnded:
 
 @dataclass(frozen=True, slots=True)
 class Finalize:
-    """Call -> Transcriber: the caller has paused; say what is final now."""
+    """Call -> Transcriber: the caller has paused; say what is final of the audio before `until_ms`, once the session is
+    open and has been given all of it. Answered by `TurnEnded`, or by the transcriber's failure."""
+
+    until_ms: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,13 +107,19 @@ class Idle(Model):
 
 
 class Stalls(Model):
-    """A provider that owes something and is silent for this long is replaced."""
+    """A provider that owes something and is silent for this long, or for what it is known to need, is replaced."""
 
     connect_ms: int = Field(3000, ge=100, le=600_000, description="a session that does not open")
     stt_ms: int = Field(1500, ge=100, le=600_000, description="speech without any result")
     first_token_ms: int = Field(4000, ge=100, le=600_000, description="a question without the first word of an answer")
     next_token_ms: int = Field(500, ge=50, le=600_000, description="an answer that stops in mid-sentence")
     tts_ms: int = Field(700, ge=50, le=600_000, description="a sentence without its next audio")
+    filler_ms: int = Field(
+        2000, ge=500, le=600_000, description="the caller waits for so long in silence before `filler_message` is said"
+    )
+    outage_s: float = Field(
+        15.0, gt=0, le=120, description="a provider that fails is tried again for so long; then the call ends"
+    )
 
 
 class AssistantConfig(Model):
@@ -134,6 +140,9 @@ class AssistantConfig(Model):
     system_prompt: str = Field("", max_length=200_000, description="what a language model is told before all else")
     not_understood: Said = Field("", description="said after speech that gave no words; empty: stay silent")
     ask_again: Said = Field("Sorry, could you say that again?", description="said when an answer could not be had")
+    filler_message: Said = Field(
+        "One moment, please.", description="said once when the caller waits for an answer; empty: stay silent"
+    )
     error_message: Said = Field(
         "I am sorry, I have a technical problem. Please call again later. Goodbye.",
         description="the last words when providers have failed for good",
@@ -170,7 +179,7 @@ class AssistantConfig(Model):
 
     def _texts(self) -> Iterator[tuple[Where, str]]:
         """All that is said in these words."""
-        for name in ("greeting", "not_understood", "ask_again", "error_message"):
+        for name in ("greeting", "not_understood", "ask_again", "filler_message", "error_message"):
             yield (name,), getattr(self, name)
         for name in ("goodbye_message", "max_duration_message"):
             yield (name,), getattr(self, name)

@@ -10,22 +10,21 @@ from __future__ import annotations
 from typing import Any
 
 from actors.call.delivery import Delivery
-from actors.call.effects import CancelTimer, Effect, End, Role, SetTimer, Stalled, To
+from actors.call.effects import CancelTimer, Effect, End, Filled, Role, SetTimer, To
 from actors.call.floor import TABLE, TIMERS, Floor, Input
+from actors.call.hearing import VAD_HANGOVER_MS, Hearing
 from actors.call.history import History
 from actors.call.keys import Keys
 from actors.call.latency import TurnLatency
+from actors.call.outage import Outage
 from actors.call.questions import Questions
 from actors.call.utterance import Purpose
-from actors.call.words import Words
 from actors.errors import Result, Termination
 from actors.messages import (
-    Acknowledge,
     Answer,
     AnswerDone,
     AnswerStarted,
     Clause,
-    Finalize,
     PausePlayout,
     ResumePlayout,
     SegmentSpoken,
@@ -33,7 +32,6 @@ from actors.messages import (
 )
 from config.assistant import AssistantConfig
 
-VAD_HANGOVER_MS = 100  # a voice that has paused for this long is reported as ended
 NOISE_MS = 300  # a shorter sound without words is not worth a question back
 LAST_WORDS_S = 20.0  # the longest that a call waits for its last words to be heard
 
@@ -50,13 +48,10 @@ class Conversation:
         self.questions = Questions(self._do, self.history)
         self.delivery = Delivery(self._do)
         self._latency = TurnLatency(self._do)
-        self._words = Words()
-        self._late = False  # the turn was ended without waiting: what the transcriber still says belongs to it
+        self.hearing = Hearing(self._do)
+        self.outage = Outage(self._do, assistant.stalls.filler_ms)
         self._turn_waits = False  # over, but the history does not yet know what was heard
         self._keys = Keys(self._do)
-        self._voice = False
-        self._voice_since_ms = 0.0
-        self._voice_ms = self._voice_end_ms = 0.0
         self._idle_prompts = 0
         self._termination: Termination | None = None
         self._now = 0.0
@@ -78,47 +73,38 @@ class Conversation:
             self._listen()
 
     def voice_started(self, now: float, at_ms: float) -> None:
-        self._now, self._voice, self._voice_since_ms = now, True, at_ms
-        self._words.voice_began(now)
-        self._do(SetTimer("stt_stall", self.assistant.stalls.stt_ms / 1000))
+        self._now = now
+        self.hearing.voice_started(now, at_ms)
+        self.outage.caller_waits_no_more()
+        self.delivery.hush()
         self._floor_input(Input.VOICE_STARTED)
 
     def voice_ended(self, now: float, at_ms: float) -> None:
-        self._now, self._voice = now, False
-        self._voice_ms += at_ms - self._voice_since_ms
-        self._voice_end_ms = at_ms
+        self._now = now
+        self.hearing.voice_ended(at_ms)
         self._latency.voice_ended(now - VAD_HANGOVER_MS / 1000)
-        self._do(CancelTimer("stt_stall"))
         self._floor_input(Input.VOICE_ENDED)
 
     def heard(self, now: float, transcript: Transcript) -> None:
         """The transcriber has words, or (with an empty text) shows that it lives."""
         self._now = now
-        if self._voice:
-            self._do(SetTimer("stt_stall", self.assistant.stalls.stt_ms / 1000))
-        if transcript.final:
-            self._do(To("transport", Acknowledge(transcript.end_ms)))
-        if self._late:
-            return
-        self._words.heard(transcript.text, transcript.final, transcript.end_ms, now)
-        self.questions.words_are(self._words.text)
-        if self._words_count():
+        self.hearing.heard(now, transcript)
+        self.questions.words_are(self.hearing.text)
+        is_answer = self.floor in (Floor.THINKING, Floor.SPEAKING, Floor.DECIDING)
+        if self.hearing.interrupts(self.assistant.barge_in) if is_answer else self.hearing.text:
             self._idle_prompts = 0
             self._floor_input(Input.WORDS)
 
     def turn_ended(self, now: float) -> None:
         """The transcriber says that the caller has finished."""
         self._now = now
-        if self._late:
-            self._late = False
-        else:
-            self._floor_input(Input.TURN_OVER)
+        self.hearing.answered()
+        self._floor_input(Input.TURN_OVER)
 
     def turn_ending(self, now: float) -> None:
         """The transcriber thinks that the caller has finished, with the words so far."""
         self._now = now
-        if not self._late:
-            self._floor_input(Input.TURN_ENDING)
+        self._floor_input(Input.TURN_ENDING)
 
     def turn_resumed(self, now: float) -> None:
         """The caller goes on: what was asked ahead is out of date."""
@@ -144,6 +130,7 @@ class Conversation:
 
     def playout_done(self, now: float, utterance: int) -> None:
         self._now = now
+        self.delivery.heard_out(utterance)
         if self.delivery.is_current(utterance):
             self._floor_input(Input.PLAYOUT_DONE)
 
@@ -166,7 +153,7 @@ class Conversation:
         """A turn by itself, which also interrupts."""
         if self._is_addressed(now):
             self._latency.voice_ended(now)
-            self._words.heard(text, final=True, until_ms=self._voice_end_ms, now=now)
+            self.hearing.typed(now, text)
             self.end_turn()
 
     def _is_addressed(self, now: float) -> bool:
@@ -182,8 +169,8 @@ class Conversation:
         self._now = now
         if name in TIMERS:
             self._floor_input(TIMERS[name])
-        elif name == "stt_stall":
-            self._do(Stalled("transcriber", "no result while the caller speaks"))
+        elif name == "filler":
+            self._fill()
         elif name == "keys":
             self._end_keys()
         elif name == "max_duration":
@@ -200,6 +187,7 @@ class Conversation:
         """The caller is gone: what was heard is history, nothing else matters any more."""
         self._now = now
         self.questions.cancel()
+        self.outage.caller_waits_no_more()
         self.history.remember_caller(self.turn)
         self.floor, self.delivery.utterance = Floor.ENDED, None
 
@@ -208,7 +196,7 @@ class Conversation:
         return {
             "state": self.floor.name.lower(),
             "turn": self.turn,
-            "voice": self._voice,
+            "voice": self.hearing.voice,
             "history_lines": len(self.history.lines),
             "answer_pending": self.questions.open,
             "answer_ahead": self.questions.pending_ahead,
@@ -225,7 +213,22 @@ class Conversation:
         if role == "speaker":
             pending = self.delivery.utterance.pending if self.delivery.utterance else None
             return pending.text if pending else ""
-        return f"audio {self._words.finals}" if self._voice or self.floor is Floor.SETTLING else ""
+        return self.hearing.work
+
+    def needs(self, role: Role) -> bool:
+        """Whether a member that has ended is of any further use."""
+        return self.floor is not Floor.ENDED and (self.floor is not Floor.ENDING or role == "speaker")
+
+    def lost(self, now: float, role: Role) -> None:
+        """The member has failed; a successor is on its way."""
+        self._now = now
+        self.outage.lost(role)
+
+    def ready(self, now: float, role: Role) -> None:
+        """The member's provider answers."""
+        self._now = now
+        if self.outage.back(role) and self.floor is Floor.LISTENING:
+            self._listen()  # the silence so far was not the caller's
 
     def replaced(self, now: float, role: Role, without: str = "") -> None:
         """The member has a successor: give it what its predecessor owed, but for `without` (one of its `work`s)."""
@@ -238,10 +241,11 @@ class Conversation:
             self._hear_once_more()
 
     def exhausted(self, now: float, role: Role, detail: str) -> None:
-        """Neither restarts nor providers are left: say so and end."""
+        """Neither patience nor providers are left: say so and end."""
         self._now = now
         if self.floor is Floor.ENDING:
-            self._end()
+            if role == "speaker":
+                self._end()
         else:
             reason = Termination(Result.UPSTREAM_ERROR, "provider_exhausted", f"{role}: {detail}")
             self._close(self.assistant.error_message, reason)
@@ -252,7 +256,7 @@ class Conversation:
 
     def begin_turn(self) -> None:
         self._do(CancelTimer("idle"))
-        if self._voice:
+        if self.hearing.voice:
             self.floor = Floor.HEARING
         else:  # words without a voice: the VAD has missed it, so wait for the rest as after a pause
             self.settle()
@@ -263,35 +267,26 @@ class Conversation:
         self._do(SetTimer("endpoint", silence_ms / 1000))
 
     def go_on_hearing(self) -> None:
-        self._cancel_timers("endpoint", "transcript")
+        self._do(CancelTimer("endpoint"))
         self.questions.drop_ahead()
         self.floor = Floor.HEARING
 
     def ask_for_transcript(self) -> None:
-        self._do(To("transcriber", Finalize()))
-        self._do(SetTimer("transcript", self.assistant.endpointing.transcript_timeout_ms / 1000))
-
-    def settle_without_transcript(self) -> None:
-        """Words, even interim ones, are better than a longer wait, if they are all; else the rest is owed."""
-        if (self._words.text and self._words.until_ms >= self._voice_end_ms) or self._voice_ms < NOISE_MS:
-            self._late = True
-            self._do(To("transport", Acknowledge(self._voice_end_ms)))
-            self.end_turn()
-        else:
-            self._do(Stalled("transcriber", "no transcript after the end of speech"))
+        """Answered in any case: the transcriber has its own deadline, and a successor is asked again."""
+        self.hearing.ask()
+        self.outage.caller_waits(self.assistant.endpointing.silence_ms / 1000)
 
     def think_ahead(self) -> None:
         """Ask what would be asked if the turn were over, if nothing else belongs to it."""
         if self.delivery.settled and not self._keys:
-            self.questions.ask_ahead(self._words.text)
+            self.questions.ask_ahead(self.hearing.text)
 
     def end_turn(self) -> None:
-        self._cancel_timers("endpoint", "transcript", "stt_stall")
+        self._do(CancelTimer("endpoint"))
         self._turn_waits = not self.delivery.settled
         if self._turn_waits:
             return
-        began_s, words, voice_ms = self._words.began_s or self._now, self._words.take(), self._voice_ms
-        self._voice_ms = 0.0
+        words, began_s, voice_ms = self.hearing.take(self._now)
         if words and self._keys:
             self._ask_keys(words)
         elif words:
@@ -312,40 +307,42 @@ class Conversation:
             self._do(SetTimer("decision", self.assistant.barge_in.decide_ms / 1000))
 
     def ask_for_words(self) -> None:
-        self._do(To("transcriber", Finalize()))
+        self.hearing.ask()
 
     def decide_by_voice(self) -> None:
-        if self._voice:
+        if self.hearing.voice:
             self.take_floor()
         else:
             self.give_floor_back()
 
     def give_floor_back(self) -> None:
-        if self._voice:
+        if self.hearing.voice:
             return  # not decided yet
         self._do(CancelTimer("decision"))
         self._do(To("transport", ResumePlayout()))
-        self._words.take()
-        self._voice_ms = 0.0
+        self.hearing.take(self._now)
         self.floor = Floor.SPEAKING if self.delivery.started else Floor.THINKING
+        if not self.delivery.started:
+            self.outage.caller_waits(0.0)
 
     def take_floor(self) -> None:
         """The caller interrupts: fall silent, forget what was not heard, listen."""
         self._do(CancelTimer("decision"))
         self._termination = None  # an answer that would have ended the call is not heard
         self._drop_utterance()
-        if self._voice:
+        if self.hearing.voice:
             self.floor = Floor.HEARING
         else:
             self.settle()
 
     def forget_words(self) -> None:
         """What was said did not interrupt ("mhm"), so it is not part of the next turn either."""
-        self._words.take()
+        self.hearing.forget_words()
 
     def become_audible(self) -> None:
         if (utterance := self.delivery.utterance) and not utterance.started:
             utterance.started, utterance.started_s = True, self._now
+            self.outage.answered()
             if utterance.purpose is Purpose.ANSWER:
                 self._latency.audible(self._now, utterance.turn)
             self.history.remember_caller(self.turn)
@@ -357,7 +354,7 @@ class Conversation:
         self.history.remember_heard(finished, finished.text)
         if self._termination is not None:
             self._end()
-        elif self._voice:
+        elif self.hearing.voice:
             self.floor = Floor.HEARING
         elif self.floor is Floor.DECIDING:
             self.settle()
@@ -366,7 +363,9 @@ class Conversation:
 
     def prompt_idle(self) -> None:
         idle = self.assistant.idle
-        if self._idle_prompts < len(idle.prompts):
+        if self.outage.any_away:  # who is not heard is not silent
+            self._listen()
+        elif self._idle_prompts < len(idle.prompts):
             self._idle_prompts += 1
             self._say(idle.prompts[self._idle_prompts - 1], Purpose.PROMPT)
         else:
@@ -378,9 +377,10 @@ class Conversation:
         self.turn += 1
         self.delivery.begin(Purpose.ANSWER, self.turn)
         self.floor = Floor.THINKING
-        if self._voice:  # the transcriber has heard the end of it before the VAD
+        if self.hearing.voice:  # the transcriber has heard the end of it before the VAD
             self._latency.voice_ended(self._now)
         self._latency.asked(self._now, self.turn)
+        self.outage.caller_waits(0.0)
         for answer in self.questions.ask(text, shown or text, began_s):
             self._take_answer(answer)
 
@@ -429,15 +429,17 @@ class Conversation:
 
     def _hear_once_more(self) -> None:
         """The transport replays what has no transcript yet; ask again where we had asked before."""
-        self._words.forget_interim()
-        self.questions.words_are(self._words.text)
-        self._late = False
-        if self._voice:
-            self._do(SetTimer("stt_stall", self.assistant.stalls.stt_ms / 1000))
-        elif self.floor is Floor.SETTLING:
-            self.ask_for_transcript()
-        elif self.floor is Floor.DECIDING:
-            self.ask_for_words()
+        self.hearing.hear_again()
+        self.questions.words_are(self.hearing.text)
+
+    def _fill(self) -> None:
+        """It is our turn, and there is nothing to say yet."""
+        self.outage.due()
+        waits = self.floor in (Floor.SETTLING, Floor.THINKING) and not self.delivery.owed
+        if waits and self.outage.may_fill and (text := self.assistant.filler_message):
+            self.outage.filled()
+            self.delivery.interject(text)
+            self._do(Filled(self.turn))
 
     # --- ending ---------------------------------------------------------------------------------------------------
 
@@ -445,7 +447,8 @@ class Conversation:
         if self.floor in (Floor.ENDING, Floor.ENDED):
             return
         self._termination = termination
-        self._cancel_timers(*TIMERS, "stt_stall", "keys", "max_duration")
+        self._cancel_timers(*TIMERS, "keys", "max_duration")
+        self.outage.caller_waits_no_more()
         self._drop_utterance()
         self.history.remember_caller(self.turn)
         if last_words:
@@ -460,14 +463,7 @@ class Conversation:
         self.floor = Floor.ENDED
         self._do(End(self._termination))
 
-    # --- words and keys -------------------------------------------------------------------------------------------
-
-    def _words_count(self) -> bool:
-        """Whether the words so far are the caller's turn, and not just a sign that he listens."""
-        if self.floor not in (Floor.THINKING, Floor.SPEAKING, Floor.DECIDING):
-            return bool(self._words.text)
-        barge_in = self.assistant.barge_in
-        return barge_in.enabled and self._words.count(barge_in.ignored_words) >= barge_in.min_words
+    # --- keys -----------------------------------------------------------------------------------------------------
 
     def _end_keys(self) -> None:
         """No further key: they are a turn by themselves, or part of what the caller is saying."""
@@ -490,6 +486,7 @@ class Conversation:
 
     def _listen(self) -> None:
         self.floor = Floor.LISTENING
+        self.outage.caller_waits_no_more()
         self._do(SetTimer("idle", self.assistant.idle.timeout_s))
 
     def _cancel_timers(self, *names: str) -> None:

@@ -16,6 +16,7 @@ class Delivery:
     def __init__(self, do: Callable[[Effect], None]) -> None:
         self._do = do
         self.utterance: Utterance | None = None
+        self._aside = 0  # number of what is said while the caller waits for the utterance; no part of the conversation
         self._thrown: dict[int, Utterance] = {}  # what was heard of them is not known yet
         self._numbers = 0  # of utterances and segments: never the same twice in a call
 
@@ -23,6 +24,11 @@ class Delivery:
     def started(self) -> bool:
         """The caller hears it."""
         return self.utterance is not None and self.utterance.started
+
+    @property
+    def owed(self) -> bool:
+        """The speaker has been given something to say."""
+        return self.utterance is not None and bool(self.utterance.segments)
 
     @property
     def settled(self) -> bool:
@@ -43,8 +49,29 @@ class Delivery:
         self.utterance.complete = True
         self._do(To("speaker", EndUtterance(self.utterance.number)))
 
+    def interject(self, text: str) -> None:
+        """Say something before the utterance of which nothing was said yet, or before there is one."""
+        self._aside = self._number()
+        self._do(To("speaker", Speak(self._aside, self._number(), text)))
+        self._do(To("speaker", EndUtterance(self._aside)))
+        if self.utterance is not None:
+            self.utterance.number = self._number()  # utterances are played by their numbers
+
+    def hush(self) -> None:
+        """The caller speaks: what was said to pass the time is not worth a pause."""
+        if self._aside and not self.owed:
+            self._do(To("speaker", CancelSpeech()))
+            self._drop_aside()
+
+    def heard_out(self, number: int) -> None:
+        """The caller has heard the whole utterance."""
+        if number == self._aside:
+            self._aside = 0
+
     def speak_once_more(self, skip: str = "") -> None:
         """A new speaker takes over: give it what its predecessor owed, but for the segment with the text `skip`."""
+        if self._aside:
+            self._drop_aside()
         if self.utterance is None:
             return
         for text in self.utterance.cut(skip):
@@ -59,6 +86,7 @@ class Delivery:
             self._do(To("speaker", CancelSpeech()))
             self._do(To("transport", FlushPlayout(self.utterance.number)))
             self.utterance = None
+            self._aside = 0
 
     def stopped(self, number: int) -> Utterance | None:
         """It is known now what was heard of the utterance that we threw away, or that the end of the call cut off."""
@@ -84,6 +112,10 @@ class Delivery:
             "complete": utterance.complete,
             "audible": utterance.started,
         }
+
+    def _drop_aside(self) -> None:
+        self._do(To("transport", FlushPlayout(self._aside)))
+        self._aside = 0
 
     def _number(self) -> int:
         self._numbers += 1

@@ -34,14 +34,6 @@ class CancelTimer:
 
 
 @dataclass(frozen=True, slots=True)
-class Stalled:
-    """The member's provider owes something and is silent: replace it."""
-
-    role: Role
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
 class Said:
     """A line of the history, as it was heard; it began to be said at `began_s` of the conversation's clock."""
 
@@ -69,10 +61,17 @@ class Speculated:
 
 
 @dataclass(frozen=True, slots=True)
+class Filled:
+    """The caller, who waits for the answer to question `turn` or for a later one, was asked for a moment's patience."""
+
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """Hang up: the conversation is over."""
 
     termination: Termination
 
 
-Effect = To | SetTimer | CancelTimer | Stalled | Said | Measured | Speculated | End
+Effect = To | SetTimer | CancelTimer | Said | Measured | Speculated | Filled | End

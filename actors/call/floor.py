@@ -43,7 +43,6 @@ class Input(Enum):
     TURN_ENDING = auto()  # the transcriber thinks that the caller has finished
     TURN_OVER = auto()  # the transcriber says that the caller has finished
     ENDPOINT = auto()  # timer: the silence has lasted long enough
-    TRANSCRIPT_LATE = auto()  # timer: the transcriber was asked and has not answered
     DECISION_DUE = auto()  # timer: the sound has lasted `decide_ms`, or is over
     IDLE = auto()  # timer: nobody has said anything
     PLAYOUT_STARTED = auto()  # the caller begins to hear the utterance
@@ -53,7 +52,6 @@ class Input(Enum):
 #: name of a timer -> the input that it is
 TIMERS: dict[str, Input] = {
     "endpoint": Input.ENDPOINT,
-    "transcript": Input.TRANSCRIPT_LATE,
     "decision": Input.DECISION_DUE,
     "idle": Input.IDLE,
 }
@@ -69,7 +67,6 @@ TABLE: dict[Floor, dict[Input, str]] = {
         _I.TURN_ENDING: "pass_by",
         _I.TURN_OVER: "pass_by",
         _I.ENDPOINT: "pass_by",
-        _I.TRANSCRIPT_LATE: "pass_by",
         _I.DECISION_DUE: "pass_by",
         _I.IDLE: "prompt_idle",
         _I.PLAYOUT_STARTED: "pass_by",
@@ -82,7 +79,6 @@ TABLE: dict[Floor, dict[Input, str]] = {
         _I.TURN_ENDING: "think_ahead",
         _I.TURN_OVER: "end_turn",
         _I.ENDPOINT: "pass_by",
-        _I.TRANSCRIPT_LATE: "pass_by",
         _I.DECISION_DUE: "pass_by",
         _I.IDLE: "pass_by",
         _I.PLAYOUT_STARTED: "pass_by",
@@ -95,7 +91,6 @@ TABLE: dict[Floor, dict[Input, str]] = {
         _I.TURN_ENDING: "think_ahead",
         _I.TURN_OVER: "end_turn",
         _I.ENDPOINT: "ask_for_transcript",
-        _I.TRANSCRIPT_LATE: "settle_without_transcript",
         _I.DECISION_DUE: "pass_by",
         _I.IDLE: "pass_by",
         _I.PLAYOUT_STARTED: "pass_by",
@@ -108,7 +103,6 @@ TABLE: dict[Floor, dict[Input, str]] = {
         _I.TURN_ENDING: "pass_by",
         _I.TURN_OVER: "pass_by",
         _I.ENDPOINT: "pass_by",
-        _I.TRANSCRIPT_LATE: "pass_by",
         _I.DECISION_DUE: "pass_by",
         _I.IDLE: "pass_by",
         _I.PLAYOUT_STARTED: "become_audible",
@@ -121,7 +115,6 @@ TABLE: dict[Floor, dict[Input, str]] = {
         _I.TURN_ENDING: "pass_by",
         _I.TURN_OVER: "forget_words",
         _I.ENDPOINT: "pass_by",
-        _I.TRANSCRIPT_LATE: "pass_by",
         _I.DECISION_DUE: "pass_by",
         _I.IDLE: "pass_by",
         _I.PLAYOUT_STARTED: "pass_by",
@@ -134,7 +127,6 @@ TABLE: dict[Floor, dict[Input, str]] = {
         _I.TURN_ENDING: "pass_by",
         _I.TURN_OVER: "give_floor_back",
         _I.ENDPOINT: "pass_by",
-        _I.TRANSCRIPT_LATE: "pass_by",
         _I.DECISION_DUE: "decide_by_voice",
         _I.IDLE: "pass_by",
         _I.PLAYOUT_STARTED: "become_audible",

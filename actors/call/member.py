@@ -6,7 +6,6 @@ member catches what its handlers raise, tells its supervisor `ChildFailed` and e
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,10 +13,13 @@ from typing import Any, ClassVar
 
 from thespian.actors import ActorAddress, ActorExitRequest
 
-from actors.errors import ProviderError, ProviderStalled, Remedy
+from actors.call.watch import StallCheck, StallWatch
+from actors.errors import ProviderCrashed, ProviderError, Remedy
 from actors.loop.actor import LoopActor, TaskFailed
 from actors.messages import ChildFailed, MemberReady, Speak
-from actors.providers.spec import Emit, Session, SessionFailed
+from actors.providers.spec import Emit, Kind, Session, SessionFailed
+from actors.services.shared import Services
+from config.assistant import ProviderChoice, Stalls
 from config.errors import BadInput
 
 log = logging.getLogger(__name__)
@@ -70,7 +72,7 @@ class Member(Dispatcher):
             self.fail(ProviderError(self.role, str(error), Remedy.CONFIG), message)
         except Exception as error:
             log.exception("%s failed on %s", self.role, type(message).__name__)
-            self.fail(ProviderError(self.role, f"{type(error).__name__}: {error}"), message)
+            self.fail(ProviderCrashed(self.role, f"{type(error).__name__}: {error}"), message)
 
     def tell(self, message: Any) -> None:
         """To the supervisor."""
@@ -97,29 +99,32 @@ class SessionOpened:
 
 class SessionMember(Member):
     """A member that holds one provider's session. What the session emits comes through the mailbox, so that it is
-    handled, counted and supervised like every other message."""
+    handled, counted and supervised like every other message. `watch` knows what the provider owes."""
+
+    kind: ClassVar[Kind]
 
     def __init__(self) -> None:
         super().__init__()
         self.session: Any = None
         self.provider = ""
         self.opened = False
+        self.stalls = Stalls()
+        self.watch: StallWatch
 
-    def hold(self, provider: str, connect_ms: int, make: Callable[[Emit], Session]) -> None:
+    def hold(self, choice: ProviderChoice, stalls: Stalls, services: Services, make: Callable[[Emit], Session]) -> None:
         """Make the session with an `emit` of ours, and open it."""
-        self.provider = provider
+        self.provider, self.stalls = choice.provider, stalls
+        self.watch = StallWatch(self, services, self.kind)
         address = self.myAddress
         self.session = make(lambda event: self.send(address, event))
-        self.start_task(self._open(connect_ms), f"{self.role} opens {provider}")
+        self.watch.expect("connect", stalls.connect_ms, "does not open")
+        self.start_task(self._open(), f"{self.role} opens {self.provider}")
 
-    async def _open(self, connect_ms: int) -> None:
+    async def _open(self) -> None:
         try:
-            async with asyncio.timeout(connect_ms / 1000):  # not wait_for, whose inner task an exit would leave
-                await self.session.open()
-        except TimeoutError:
-            raise ProviderStalled(self.provider, f"did not open within {connect_ms} ms") from None
+            await self.session.open()
         except SystemExit as error:  # in a task it would end the whole loop
-            raise ProviderError(self.provider, f"exited ({error.code}) as it opened") from None
+            raise ProviderCrashed(self.provider, f"exited ({error.code}) as it opened") from None
         self.send(self.myAddress, SessionOpened())
 
     def close(self) -> None:
@@ -129,6 +134,7 @@ class SessionMember(Member):
 
     def receiveMsg_SessionOpened(self, message: SessionOpened, sender: ActorAddress) -> None:
         self.opened = True
+        self.watch.came()
         self.tell(MemberReady(self.role))
         self.session_opened()
 
@@ -137,6 +143,14 @@ class SessionMember(Member):
 
     def session_opened(self) -> None:
         """The session is open: what it owes is due from now on."""
+
+    def receiveMsg_StallCheck(self, message: StallCheck, sender: ActorAddress) -> None:
+        if self.watch.overdue():
+            self.overdue()
+
+    def overdue(self) -> None:
+        """What is owed has not come in time."""
+        raise self.watch.stalled()
 
     def receiveMsg_SessionFailed(self, message: SessionFailed, sender: ActorAddress) -> None:
         raise message.error

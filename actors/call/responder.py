@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from thespian.actors import ActorAddress
 
 from actors.call.clauses import Clauser
 from actors.call.member import SessionMember
-from actors.call.watch import StallWatch
 from actors.messages import AnswerDone, AnswerStarted, Ask, CancelAnswer, Clause, OpenResponder
-from actors.providers.spec import Answered, Token
-from config.assistant import Stalls
+from actors.providers.spec import Answered, Kind, Token
 
 
 class Responder(SessionMember):
     """Owns an LLM session; one answer at a time."""
 
     role = "responder"
+    kind: ClassVar[Kind] = "llm"
 
     def __init__(self) -> None:
         super().__init__()
-        self._stalls = Stalls()
-        self._watch = StallWatch(self)
         self._turn = 0  # being answered; 0: none
         self._started = False
         self._clauser = Clauser()
 
     def receiveMsg_OpenResponder(self, message: OpenResponder, sender: ActorAddress) -> None:
-        self._stalls = message.stalls
+        services = message.services.value
         self.hold(
-            message.choice.provider,
-            message.stalls.connect_ms,
-            lambda emit: message.registry.value.open_llm(message.choice, emit),
+            message.choice,
+            message.stalls,
+            services,
+            lambda emit: services.registry.open_llm(message.choice, emit),
         )
 
     def receiveMsg_Ask(self, message: Ask, sender: ActorAddress) -> None:
@@ -51,7 +49,8 @@ class Responder(SessionMember):
         if not self._started:
             self._started = True
             self.tell(AnswerStarted(event.turn))
-        self._watch.expect(self._stalls.next_token_ms, "the answer stopped in the middle")
+        self.watch.came()
+        self.watch.expect("next", self.stalls.next_token_ms, "the answer stopped in the middle")
         for clause in self._clauser.feed(event.text):
             self.tell(Clause(event.turn, clause))
 
@@ -63,19 +62,17 @@ class Responder(SessionMember):
             self.tell(Clause(event.turn, rest))
         self.tell(AnswerDone(event.turn, event.hang_up))
 
-    def receiveMsg_StallCheck(self, message: object, sender: ActorAddress) -> None:
-        self._watch.check()
-
     def session_opened(self) -> None:
         self._expect_answer()
 
     def _expect_answer(self) -> None:
         if self._turn and self.opened and not self._started:
-            self._watch.expect(self._stalls.first_token_ms, "no first word of the answer")
+            self.watch.expect("first", self.stalls.first_token_ms, "no first word of the answer")
 
     def inspect(self) -> dict[str, Any]:
         return {**super().inspect(), "answering_turn": self._turn, "started": self._started}
 
     def _done(self) -> None:
         self._turn = 0
-        self._watch.relax()
+        if self.opened:
+            self.watch.relax()

@@ -15,15 +15,18 @@ from typing import Any
 
 from thespian.actors import ActorAddress, ActorExitRequest, ChildActorExited
 
-from actors.call.conversation import VAD_HANGOVER_MS, Conversation
-from actors.call.effects import CancelTimer, Effect, End, Measured, Role, Said, SetTimer, Speculated, Stalled, To
+from actors.call.conversation import Conversation
+from actors.call.effects import CancelTimer, Effect, End, Filled, Measured, Role, Said, SetTimer, Speculated, To
 from actors.call.events import CallEvent, event_of
+from actors.call.floor import Floor
+from actors.call.hearing import VAD_HANGOVER_MS
 from actors.call.member import Dispatcher
+from actors.call.recovery import MemberRecovery
 from actors.call.responder import Responder
 from actors.call.speaker import Speaker
 from actors.call.transcriber import Transcriber
 from actors.call.transport import Transport
-from actors.errors import ProviderError, ProviderStalled, Result, Termination
+from actors.errors import ProviderCrashed, ProviderError, Result, Termination
 from actors.loop.local import Local
 from actors.loop.timers import Timer
 from actors.media.inbound import hearing_format
@@ -37,6 +40,7 @@ from actors.messages import (
     CloseWire,
     Dtmf,
     HangUp,
+    MemberReady,
     OpenResponder,
     OpenSpeaker,
     OpenTranscriber,
@@ -59,7 +63,7 @@ from actors.messages import (
     WireClosed,
 )
 from actors.services.shared import Services
-from actors.supervision import ChildSpec, GiveUp, Leave, Recovery, Restart, RestartType, Shutdown
+from actors.supervision import ChildSpec, GiveUp, Leave, Restart, RestartType, Shutdown
 from config.assistant import ProviderChoice
 from store.records import ConversationEnd, EventRow, MessageRow, MetricRow
 
@@ -123,7 +127,7 @@ class Call(Dispatcher):
         self._members: dict[str, ActorAddress] = {}
         self._specs = {spec.role: spec for spec in COMPANY}
         self._chains: dict[str, tuple[ProviderChoice, ...]] = {}
-        self._recoveries: dict[str, Recovery] = {}
+        self._recoveries: dict[str, MemberRecovery] = {}
         self._timers: dict[str, Timer] = {}
         self._termination: Termination | None = None
         self._observe: Callable[[CallEvent], None] | None = None
@@ -138,6 +142,7 @@ class Call(Dispatcher):
                 super().receiveMessage(message, sender)
             elif self._members.get(event[0]) == sender:  # what a replaced member still says does not count
                 self._show(message)
+                self._recoveries[event[0]].worked()
                 event[1](self.conversation, time.monotonic(), message)
                 self._carry_out()
         except Exception as error:
@@ -152,7 +157,7 @@ class Call(Dispatcher):
         self.conversation = Conversation(assistant)
         self._chains = {"transcriber": assistant.stt, "responder": assistant.llm, "speaker": assistant.tts}
         for spec in COMPANY:
-            self._recoveries[spec.role] = Recovery(spec, len(self._chains.get(spec.role, ())))
+            self._recoveries[spec.role] = self._recovery(spec)
             self._begin(spec.role)
         self._record("answered", provider=message.wire.value.provider)
         self.conversation.started(time.monotonic())
@@ -219,10 +224,18 @@ class Call(Dispatcher):
     def receiveMsg_ChildActorExited(self, message: ChildActorExited, sender: ActorAddress) -> None:
         for role, address in list(self._members.items()):
             if address == message.childAddress:
-                self._ended(role, ProviderError(role, "exited"))
+                self._ended(role, ProviderCrashed(role, "exited"))
+
+    def receiveMsg_MemberReady(self, message: MemberReady, sender: ActorAddress) -> None:
+        role: Any = message.role
+        if self._members.get(role) == sender:
+            if not self.conversation.work(role):
+                self._recoveries[role].worked()  # nothing was asked of it: to be there is all it can do
+            self.conversation.ready(time.monotonic(), role)
+            self._carry_out()
 
     def receiveMsg_RestartDue(self, message: RestartDue, sender: ActorAddress) -> None:
-        if not self._finished and message.role not in self._members:
+        if not self._finished and message.role not in self._members and self.conversation.needs(message.role):
             self._restart(message.role, message.without)
 
     def _ended(self, role: Any, error: ProviderError, work: str = "") -> None:
@@ -231,21 +244,27 @@ class Call(Dispatcher):
         if self._finished:
             return
         self._services.metrics.member_failed(role, self._provider(role), error.code)
+        now = time.monotonic()
         work = work or self.conversation.work(role)
-        decision = self._recoveries[role].ended(time.monotonic(), remedy=error.remedy, work=work)
+        decision = self._recoveries[role].ended(now, error, work)
         log.warning("call %s: %s ended (%s): %s", self._start.context.id, role, error, type(decision).__name__)
         self._record("member_failed", role=role, code=error.code, detail=str(error), then=type(decision).__name__)
         match decision:
-            case Restart(delay_s=0.0, with_work=with_work):
-                self._restart(role, "" if with_work else work)
             case Restart(delay_s=delay_s, with_work=with_work):
-                self.call_later(delay_s, RestartDue(role, "" if with_work else work))
+                self.conversation.lost(now, role)
+                self._restart_in(max(delay_s, self._services.replacements.take()), role, "" if with_work else work)
             case GiveUp():
                 self._give_up(role, error)
             case Shutdown():
                 self._finish(Termination(Result.SERVER_ERROR, "transport_failed", str(error)))
             case Leave():
                 pass
+
+    def _restart_in(self, delay_s: float, role: Role, without: str) -> None:
+        if delay_s:
+            self.call_later(delay_s, RestartDue(role, without))
+        elif self.conversation.needs(role):
+            self._restart(role, without)
 
     def _restart(self, role: Role, without: str) -> None:
         if role == "transcriber" and without:
@@ -258,8 +277,12 @@ class Call(Dispatcher):
     def _give_up(self, role: Role, error: ProviderError) -> None:
         if role == "speaker" and LAST_RESORT not in self._chains[role]:
             self._chains[role] = (LAST_RESORT,)
-            self._recoveries[role] = Recovery(self._specs[role])
+            self._recoveries[role] = self._recovery(self._specs[role])
             self._begin(role)
+            if self.conversation.floor is Floor.ENDING:  # it says the last words that the other could not
+                self.conversation.replaced(time.monotonic(), role)
+                self._carry_out()
+                return
         self.conversation.exhausted(time.monotonic(), role, str(error))
         self._carry_out()
 
@@ -274,21 +297,23 @@ class Call(Dispatcher):
             self._send("transport", TakeAudioFrom(member))
 
     def _opening(self, role: str) -> Any:
-        assistant, wire = self._start.assistant, self._start.wire.value
+        assistant, wire, services = self._start.assistant, self._start.wire.value, self._start.services
         if role == "transport":
             # how long a silence ends a turn is the conversation's business: the VAD reports at once
             endpointing = assistant.endpointing.model_copy(update={"silence_ms": VAD_HANGOVER_MS})
             return OpenTransport(self._start.wire, Local(self._services.clock), endpointing)
         choice = self._chains[role][self._recoveries[role].provider]
-        registry = Local(self._services.registry)
         if role == "transcriber":
-            phrases = self._services.registry.phrases(assistant)
-            hearing = hearing_format(wire.format)
-            return OpenTranscriber(choice, hearing, assistant.language, phrases, assistant.stalls, registry)
+            heard = hearing_format(wire.format), assistant.language, self._services.registry.phrases(assistant)
+            transcript_ms = assistant.endpointing.transcript_timeout_ms
+            return OpenTranscriber(choice, *heard, transcript_ms, assistant.stalls, services)
         if role == "responder":
-            return OpenResponder(choice, assistant.stalls, registry)
+            return OpenResponder(choice, assistant.stalls, services)
         transport = self._members["transport"]
-        return OpenSpeaker(choice, wire.format, assistant.language, transport, assistant.stalls, registry)
+        return OpenSpeaker(choice, wire.format, assistant.language, transport, assistant.stalls, services)
+
+    def _recovery(self, spec: ChildSpec) -> MemberRecovery:
+        return MemberRecovery(spec, len(self._chains.get(spec.role, ())), self._start.assistant.stalls.outage_s)
 
     # --- effects --------------------------------------------------------------------------------------------------
 
@@ -310,8 +335,6 @@ class Call(Dispatcher):
                 self._set_timer(name, delay_s)
             case CancelTimer(name=name):
                 self._cancel_timer(name)
-            case Stalled(role=role, detail=detail):
-                self._replace_stalled(role, detail)
             case Said(role=role, turn=turn, text=text, interrupted=interrupted, began_s=began_s):
                 at = _utc_now()
                 began_at = at - timedelta(seconds=max(0.0, time.monotonic() - began_s))
@@ -321,6 +344,8 @@ class Call(Dispatcher):
                 self._write(MetricRow(self._conversation_id, turn, name, value, _utc_now()))
             case Speculated(kept=kept):
                 self._services.metrics.answer_speculated(kept)
+            case Filled(turn=turn):
+                self._record("filler", turn=turn)
             case End(termination=termination):
                 self._hang_up(termination)
 
@@ -335,11 +360,6 @@ class Call(Dispatcher):
     def _cancel_timer(self, name: str) -> None:
         if (timer := self._timers.pop(name, None)) is not None:
             timer.cancel()
-
-    def _replace_stalled(self, role: Role, detail: str) -> None:
-        if (member := self._members.get(role)) is not None:
-            self.send(member, ActorExitRequest())
-            self._ended(role, ProviderStalled(self._provider(role), detail))
 
     # --- the end --------------------------------------------------------------------------------------------------
 

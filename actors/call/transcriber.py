@@ -2,69 +2,121 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, ClassVar
 
 from thespian.actors import ActorAddress
 
+from actors.call.dictation import Dictation, Told
 from actors.call.member import SessionMember
-from actors.messages import Finalize, Heard, OpenTranscriber, Transcript, TurnEnded, TurnEnding, TurnResumed
+from actors.messages import Finalize, Heard, OpenTranscriber, TurnEnding, TurnResumed
 from actors.providers import spec
-from actors.providers.spec import EagerEndOfTurn, EndOfTurn, Final, Interim
+from actors.providers.spec import EagerEndOfTurn, EndOfTurn, Final, Interim, Kind
+
+MOST_EXTENDED = 3  # so often an answer that is late may come later still, from a provider that says something else
 
 
 class Transcriber(SessionMember):
-    """Owns an STT session. Replayed audio leaves out what was silent, so the session's clock is not the caller's: a
-    list of seams tells where they part."""
+    """Owns an STT session and its deadlines; `dictation.py` says what the session owes.
+
+    It owes a result while a voice is given to it, and an answer to each `Finalize`.
+    """
 
     role = "transcriber"
+    kind: ClassVar[Kind] = "stt"
 
     def __init__(self) -> None:
         super().__init__()
-        self._fed_ms = 0.0
-        self._seams: list[tuple[float, float]] = []  # (session ms, what to add for the caller's ms), ascending
+        self._dictation = Dictation()
+        self._transcript_ms = 0
+        self._extended = 0
 
     def receiveMsg_OpenTranscriber(self, message: OpenTranscriber, sender: ActorAddress) -> None:
+        self._transcript_ms = message.transcript_ms
         self.hold(
-            message.choice.provider,
-            message.stalls.connect_ms,
-            lambda emit: message.registry.value.open_stt(
+            message.choice,
+            message.stalls,
+            message.services.value,
+            lambda emit: message.services.value.registry.open_stt(
                 message.choice, emit, message.audio, message.language, message.phrases
             ),
         )
 
+    def session_opened(self) -> None:
+        self._dictation.open = True
+        self._hand_over()
+
+    # --- what it is given -----------------------------------------------------------------------------------------
+
     def receiveMsg_Heard(self, message: Heard, sender: ActorAddress) -> None:
-        shift = message.start_ms - self._fed_ms
-        if not self._seams or abs(self._seams[-1][1] - shift) > 1.0:
-            self._seams.append((self._fed_ms, shift))
-        self._fed_ms += message.end_ms - message.start_ms
+        self._dictation.feed(message)
         self.session.hear(message.payload)
+        if self.opened:
+            self._hand_over()
 
     def receiveMsg_Finalize(self, message: Finalize, sender: ActorAddress) -> None:
-        self.session.finalize()
+        self._dictation.ask(message.until_ms)
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        if self._dictation.take_question():
+            self._extended = 0
+            self.session.finalize()
+            self.watch.expect("first", self._transcript_ms, "no transcript after the end of speech")
+        elif self.opened and not self._dictation.owes:
+            self._expect_result()
+
+    def _expect_result(self) -> None:
+        if not self._dictation.voiced:
+            self.watch.relax()
+        elif not self.watch.waiting:
+            self.watch.expect("next", self.stalls.stt_ms, "no result while the caller speaks")
+
+    # --- what it says ---------------------------------------------------------------------------------------------
 
     def receiveMsg_Interim(self, event: Interim, sender: ActorAddress) -> None:
-        self.tell(Transcript(event.text, False, self._callers_ms(self._fed_ms)))
+        self._told(self._dictation.interim(event, self.session.unsent_ms))
 
     def receiveMsg_Final(self, event: Final, sender: ActorAddress) -> None:
-        self.tell(Transcript(event.text, True, self._callers_ms(event.end_ms)))
+        self._told(self._dictation.final(event.text, event.end_ms))
 
     def receiveMsg_EndOfTurn(self, event: EndOfTurn, sender: ActorAddress) -> None:
-        self.tell(TurnEnded())
+        if self._dictation.owes:
+            self.watch.came()
+        self._told(self._dictation.end_of_turn())
 
     def receiveMsg_EagerEndOfTurn(self, event: EagerEndOfTurn, sender: ActorAddress) -> None:
-        self.tell(Transcript(event.text, False, self._callers_ms(self._fed_ms)))
-        self.tell(TurnEnding())
+        told = self._dictation.interim(Interim(event.text), self.session.unsent_ms)
+        self._told(told)
+        if told:
+            self.tell(TurnEnding())
 
     def receiveMsg_TurnResumed(self, event: spec.TurnResumed, sender: ActorAddress) -> None:
         self.tell(TurnResumed())
 
-    def inspect(self) -> dict[str, Any]:
-        return {**super().inspect(), "heard_ms": round(self._fed_ms), "replays": max(0, len(self._seams) - 1)}
+    def _told(self, messages: Iterable[Told]) -> None:
+        for message in messages:
+            self.tell(message)
+        if self.opened and not self._dictation.owes:
+            self.watch.came()
+            self._expect_result()
 
-    def _callers_ms(self, session_ms: float) -> float:
-        shift = 0.0
-        for at_ms, shift_ms in self._seams:
-            if at_ms > session_ms:
-                break
-            shift = shift_ms
-        return session_ms + shift
+    # --- what it owes ---------------------------------------------------------------------------------------------
+
+    def overdue(self) -> None:
+        if not self._dictation.owes:
+            raise self.watch.stalled()
+        if settled := self._dictation.settle():
+            self.watch.came()
+            self._told(settled)
+        elif self.session.unsent_ms:  # what it was asked about has not gone out yet
+            self.watch.extend()
+        elif self._extended < MOST_EXTENDED and self._dictation.take_life():
+            self._extended += 1
+            self.watch.extend()
+        else:
+            raise self.watch.stalled()
+
+    def inspect(self) -> dict[str, Any]:
+        heard_ms = round(self._dictation.fed_ms)
+        return {**super().inspect(), "heard_ms": heard_ms, "replays": self._dictation.replays}

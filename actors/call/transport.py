@@ -118,7 +118,7 @@ class Transport(Member):
     # --- the leg's events (actors.media.leg.LegEvents), on the clock's tick ---------------------------------------
 
     def on_heard(self, payload: bytes, start_ms: float, end_ms: float) -> None:
-        chunk = Heard(payload, start_ms, end_ms)
+        chunk = Heard(payload, start_ms, end_ms, self._voice)
         self._replay.add(chunk, self._voice)
         if self._transcriber is not None:
             self.send(self._transcriber, chunk)

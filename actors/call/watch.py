@@ -1,15 +1,27 @@
-"""Notices a provider that owes something and is silent."""
+"""Notices a provider that owes something and is silent.
+
+Slow is not dead. A deadline runs on the clock of this process's work (`actors.services.pace`), from the moment at which
+the work was handed over; it is longer for a provider that is known to need longer (`actors.services.patience`); and
+while the worker lags, or has no replacement to spend, whoever is late is waited for once more.
+"""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from actors.errors import ProviderStalled
+from actors.loop.timers import Timer
+from actors.providers.spec import Kind
+from actors.services.patience import Awaited, Waits
 
 if TYPE_CHECKING:
     from actors.call.member import SessionMember
+    from actors.services.shared import Services
+
+LAGGING_S = 0.25  # who was held up for so long just now has not been able to hear what came
+MOST_SPARED = 3  # so often a late provider is waited for once more; a worker that always lags must go on, too
+EARLY_S = 0.001  # timers are coarse: one that fires so early is on time
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,34 +33,80 @@ class StallWatch:
     """One deadline that moves with every sign of life. Tokens come by the hundred a second, timers are dear: the timer
     that runs stays as it is, and looks at the deadline again when it fires."""
 
-    def __init__(self, member: SessionMember) -> None:
-        self._member = member
-        self._deadline_s: float | None = None
+    def __init__(self, member: SessionMember, services: Services, kind: Kind) -> None:
+        self._member, self._services, self._kind = member, services, kind
+        self._clock = services.work.seconds
+        self._waits: dict[Awaited, Waits] = {}
+        self._since_s = 0.0  # work was handed over
+        self._within_ms = 0.0
+        self._deadline_s: float | None = None  # None: nothing is owed
         self._armed_s: float | None = None  # when the timer fires
-        self._detail = ""
+        self._timer: Timer | None = None
+        self._spared = 0
+        self.awaited: Awaited = "connect"
+        self.detail = ""
 
-    def expect(self, within_ms: float, detail: str) -> None:
-        """From now on silence for `within_ms` is a stall."""
-        self._deadline_s, self._detail = time.monotonic() + within_ms / 1000, detail
+    @property
+    def waiting(self) -> bool:
+        return self._deadline_s is not None
+
+    def expect(self, awaited: Awaited, within_ms: float, detail: str) -> None:
+        """The work was handed over: from now on silence for so long, or for what this provider needs, is a stall."""
+        self.awaited, self.detail, self._within_ms = awaited, detail, within_ms
+        self._since_s = self._clock()
+        self._spared = 0
+        self._set_deadline(self._since_s)
+
+    def came(self) -> None:
+        """What was awaited is there; the provider's history learns how long it took."""
+        if self._deadline_s is not None:
+            self._known(self.awaited).took(self._clock() - self._since_s)
+            self._deadline_s = None
+
+    def extend(self) -> None:
+        """It is not there yet, but its provider is alive: the deadline begins anew."""
+        if self._deadline_s is not None:
+            self._set_deadline(self._clock())
+
+    def relax(self) -> None:
+        """Nothing is owed any more, and nothing is learnt of it."""
+        self._deadline_s = None
+
+    def overdue(self) -> bool:
+        """The timer has fired: whether the deadline has passed, and nothing excuses it."""
+        now = self._clock()
+        self._armed_s = None
+        if self._deadline_s is None:
+            return False
+        if now + EARLY_S < self._deadline_s:
+            self._arm(self._deadline_s)
+            return False
+        if self._spared < MOST_SPARED and self._excused():
+            self._spared += 1
+            self.extend()
+            return False
+        return True
+
+    def stalled(self) -> ProviderStalled:
+        """The error of a deadline that has passed; the provider's history learns that it was too short."""
+        self._known(self.awaited).in_vain(self._clock() - self._since_s)
+        return ProviderStalled(self._member.provider, self.detail)
+
+    def _excused(self) -> bool:
+        return self._services.replacements.waiting > 0 or self._services.work.recent_lag_s > LAGGING_S
+
+    def _set_deadline(self, now: float) -> None:
+        self._deadline_s = now + self._known(self.awaited).deadline_s(self._within_ms)
         if self._armed_s is None or self._armed_s > self._deadline_s:
             self._arm(self._deadline_s)
 
-    def relax(self) -> None:
-        """Nothing is owed."""
-        self._deadline_s = None
-
-    def check(self) -> None:
-        """The timer has fired. Raises `ProviderStalled` if the deadline has passed."""
-        now = time.monotonic()
-        if self._armed_s is not None and now + 0.001 < self._armed_s:
-            return  # a timer that an earlier deadline has overtaken
-        self._armed_s = None
-        if self._deadline_s is None:
-            return
-        if now + 0.001 >= self._deadline_s:
-            raise ProviderStalled(self._member.provider, self._detail)
-        self._arm(self._deadline_s)
+    def _known(self, awaited: Awaited) -> Waits:
+        if (waits := self._waits.get(awaited)) is None:
+            waits = self._waits[awaited] = self._services.patience.of(self._kind, self._member.provider, awaited)
+        return waits
 
     def _arm(self, at_s: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         self._armed_s = at_s
-        self._member.call_later(max(0.0, at_s - time.monotonic()), StallCheck())
+        self._timer = self._member.call_later(max(EARLY_S, at_s - self._clock()), StallCheck())

@@ -58,9 +58,11 @@ class ProviderSpec:
 @dataclass(frozen=True, slots=True)
 class Interim:
     """stt: what the caller seems to be saying in this utterance so far (replaces the interim before). While a voice is
-    heard one comes at least each second, also an unchanged or empty one: who is silent for longer has stalled."""
+    heard one comes at least each second, also an unchanged or empty one: who is silent for longer has stalled.
+    `end_ms`: how far it has heard in the audio given to this session; None: it does not say, so all of it."""
 
     text: str
+    end_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +205,11 @@ class SttSession(Session):
     @abstractmethod
     def hear(self, payload: bytes) -> None:
         """The caller's next audio, 20-60 ms, in the session's format; silence is not left out."""
+
+    @property
+    def unsent_ms(self) -> float:
+        """Of the audio given so far, what its provider does not take yet: work that is not handed over."""
+        return 0.0
 
     @abstractmethod
     def finalize(self) -> None:

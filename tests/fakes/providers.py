@@ -83,6 +83,24 @@ class _Fallible:
 
     stalled = False
     emit: Callable[..., None]
+    options: FakeOptions
+    _opened = False
+
+    async def open_late(self) -> None:
+        if self.strikes("open"):
+            await asyncio.Event().wait()
+        await asyncio.sleep(self.options.open_s)
+        self._opened = True
+        early, self._early = self._early, []
+        for work in early:
+            work()
+
+    def when_open(self, work: Callable[[], None]) -> None:
+        """Work given before is done then, in its order."""
+        if self._opened:
+            work()
+        else:
+            self._early.append(work)
 
     def strikes(self, where: str, work: Callable[[], str] = str) -> bool:
         """Whether the session has stalled, now or before; other faults raise or are emitted."""
@@ -100,9 +118,10 @@ class _Fallible:
 
 
 class FakeOptions(Options):
-    """Options of all fakes; `tag` tells chains apart."""
+    """Options of all fakes; `tag` tells chains apart. A session, also a successor, opens after `open_s`."""
 
     tag: str = ""
+    open_s: float = 0.0
 
 
 class FakeSttOptions(FakeOptions):
@@ -131,13 +150,21 @@ class FakeStt(_Fallible, SttSession):
         self._pcm = bytearray()
         self._convert = Converter(audio, PCM_8K)
         self._fed_ms = self._told_ms = 0.0
+        self._early: list[Callable[[], None]] = []
         self.closed = False
 
     async def open(self) -> None:
-        if self.strikes("open"):
-            await asyncio.Event().wait()
+        await self.open_late()
 
     def hear(self, payload: bytes) -> None:
+        self.when_open(lambda: self._hear(payload))
+
+    def finalize(self) -> None:
+        self.when_open(self._finalize)
+
+    def _hear(self, payload: bytes) -> None:
+        if self.closed:
+            return
         self._fed_ms += self.audio.duration_ms(len(payload))
         if self.strikes("hear", lambda: " ".join(tones.read(bytes(self._pcm)))):
             return
@@ -148,8 +175,8 @@ class FakeStt(_Fallible, SttSession):
             is_over = self.options.eager and self._text and self._text == before
             self.emit(EagerEndOfTurn(self._text) if is_over else Interim(self._text))
 
-    def finalize(self) -> None:
-        if self.strikes("finalize"):
+    def _finalize(self) -> None:
+        if self.closed or self.strikes("finalize"):
             return
         text = " ".join(tones.read(bytes(self._pcm)))
         self._pcm.clear()
@@ -167,7 +194,11 @@ class FakeLlm(_Fallible, LlmSession):
 
     def __init__(self, options: FakeLlmOptions, emit) -> None:
         super().__init__(options, emit)
+        self._early: list[Callable[[], None]] = []
         self._task: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        await self.open_late()
 
     def ask(self, question: Question) -> None:
         self.cancel()
@@ -178,7 +209,11 @@ class FakeLlm(_Fallible, LlmSession):
         answer = self.options.reply or f"you said {text}"
         rest = answer.removeprefix(question.said) if question.said else answer
         hang_up = bool(self.options.hang_up_on) and self.options.hang_up_on in text
-        self._task = asyncio.get_running_loop().create_task(self._answer(question.turn, rest, hang_up))
+        begin = self.when_open if self.options.open_s else lambda work: work()  # most models need no connection to ask
+        begin(lambda: self._begin(question.turn, rest, hang_up))
+
+    def _begin(self, turn: int, text: str, hang_up: bool) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._answer(turn, text, hang_up))
 
     async def _answer(self, turn: int, text: str, hang_up: bool) -> None:
         for word in text.split(" "):
@@ -194,6 +229,7 @@ class FakeLlm(_Fallible, LlmSession):
         self.emit(Answered(turn, hang_up))
 
     def cancel(self) -> None:
+        self._early.clear()
         if self._task is not None:
             self._task.cancel()
             self._task = None
@@ -207,18 +243,21 @@ class FakeTts(_Fallible, TtsSession):
 
     def __init__(self, options: FakeTtsOptions, emit, audio: AudioFormat, language: str) -> None:
         super().__init__(options, emit, audio, language)
+        self._early: list[Callable[[], None]] = []
         self._queue: asyncio.Queue[tuple[int, str]] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        if self.strikes("open"):
-            await asyncio.Event().wait()
+        await self.open_late()
 
     def speak(self, segment: int, text: str) -> None:
         if self.strikes("speak", lambda: text):
             return
         self._queue.put_nowait((segment, text))
-        if self._task is None:
+        self.when_open(self._begin)
+
+    def _begin(self) -> None:
+        if self._task is None and not self._queue.empty():
             self._task = asyncio.get_running_loop().create_task(self._speak_all())
 
     async def _speak_all(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.call.effects import Measured, Said, Stalled
+from actors.call.effects import Measured, Said
 from actors.call.floor import Floor
 from actors.messages import (
     Acknowledge,
@@ -210,18 +210,6 @@ def test_barge_in_can_be_switched_off():
     assert stage.floor is Floor.SPEAKING
 
 
-def test_late_words_of_a_turn_that_was_ended_without_them_do_not_start_another(stage: Stage):
-    stage.do("voice_started", 0)
-    stage.do("heard", Transcript("hello", False, 1100))
-    stage.wait(1.0)
-    stage.do("voice_ended", 1000)
-    assert stage.sent(Ask, stage.wait(0.3 + 0.7))
-    stage.do("heard", Transcript("hello", True, 1000))
-    stage.do("turn_ended")
-    assert len(stage.sent(Ask)) == 1
-    assert stage.floor is Floor.THINKING
-
-
 def test_speech_without_words_is_answered_if_the_assistant_has_an_answer():
     stage = Stage(not_understood="Pardon?")
     stage.speak_out()
@@ -354,21 +342,26 @@ def test_a_replaced_speaker_goes_on_in_mid_sentence(stage: Stage):
     assert stage.sent(EndUtterance, new)
 
 
-def test_a_replaced_transcriber_is_asked_again(stage: Stage):
+def test_a_replaced_transcriber_is_asked_again_for_the_same_audio(stage: Stage):
     stage.do("voice_started", 0)
     stage.wait(1)
     stage.do("voice_ended", 1000)
-    stalls = [e for e in stage.wait(0.3 + 0.7) if isinstance(e, Stalled)]
-    assert [s.role for s in stalls] == ["transcriber"]
-    assert stage.sent(Finalize, stage.do("replaced", "transcriber"))
+    asked = stage.sent(Finalize, stage.wait(0.3))
+    assert asked == [Finalize(1100.0)]
+    assert stage.sent(Finalize, stage.do("replaced", "transcriber")) == asked
 
 
-def test_a_transcriber_without_results_while_somebody_speaks_has_stalled(stage: Stage):
+def test_a_transcriber_that_is_replaced_before_the_silence_has_lasted_is_asked_in_its_time(stage: Stage):
     stage.do("voice_started", 0)
-    stage.wait(1.0)
-    stage.do("heard", Transcript("", False, 1000))
-    assert not [e for e in stage.wait(1.4) if isinstance(e, Stalled)]
-    assert [e for e in stage.wait(0.2) if isinstance(e, Stalled)]
+    stage.wait(1)
+    stage.do("voice_ended", 1000)
+    assert not stage.sent(Finalize, stage.do("replaced", "transcriber"))
+    assert stage.sent(Finalize, stage.wait(0.3))
+
+
+def test_a_transcriber_that_is_replaced_after_its_answer_is_asked_nothing(stage: Stage):
+    stage.caller_says("hello")
+    assert not stage.sent(Finalize, stage.do("replaced", "transcriber"))
 
 
 def test_the_caller_hanging_up_leaves_the_history_true(stage: Stage):

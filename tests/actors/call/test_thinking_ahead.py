@@ -16,7 +16,6 @@ from actors.messages import (
     CancelAnswer,
     Clause,
     EndUtterance,
-    Finalize,
     Speak,
     Transcript,
 )
@@ -181,16 +180,6 @@ def test_a_question_that_has_no_audible_answer_yet_is_part_of_it(stage: Stage):
     assert asked[0].question.history[-1].text == "I would like to book a table"
     stage.answer("For when?")
     assert stage.sent(Speak, end(stage, "to book a table"))
-
-
-def test_our_own_end_of_the_turn_keeps_the_answer_too(stage: Stage):
-    """The transcriber is asked, and says nothing more: its last words are the turn."""
-    eager(stage)
-    stage.answer("From nine.")
-    new = stage.wait(0.3 + 0.7)
-    assert stage.sent(Finalize, new)
-    assert [m.text for m in stage.sent(Speak, new)] == ["From nine."]
-    assert not stage.sent(Ask, end(stage))
 
 
 def test_an_answer_that_would_hang_up_does_so_only_when_it_was_heard(stage: Stage):

@@ -1,0 +1,88 @@
+"""What the caller is saying in the turn that is under way: the voice as the VAD has it, the words as they are heard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from actors.call.effects import Effect, To
+from actors.call.words import Words
+from actors.messages import Acknowledge, Finalize, Transcript
+from config.assistant import BargeIn
+
+VAD_HANGOVER_MS = 100  # a voice that has paused for this long is reported as ended
+
+
+class Turn(NamedTuple):
+    """What the caller has said, when it began, and how long the voice was heard."""
+
+    words: str
+    began_s: float
+    voice_ms: float
+
+
+class Hearing:
+    """The conversation's side of the transcriber."""
+
+    def __init__(self, do: Callable[[Effect], None]) -> None:
+        self._do = do
+        self.voice = False
+        self._words = Words()
+        self._since_ms = self._voice_ms = self._end_ms = 0.0
+        self._asked = False  # for what is final, and there was no answer yet
+
+    @property
+    def text(self) -> str:
+        """The words of this turn so far."""
+        return self._words.text
+
+    @property
+    def work(self) -> str:
+        """What the transcriber is hearing, empty when it owes nothing."""
+        return f"audio {self._words.finals}" if self.voice or self._asked else ""
+
+    def interrupts(self, barge_in: BargeIn) -> bool:
+        """Whether the words so far are meant to interrupt, and not just a sign that the caller listens."""
+        return barge_in.enabled and self._words.count(barge_in.ignored_words) >= barge_in.min_words
+
+    def voice_started(self, now: float, at_ms: float) -> None:
+        """A transcriber that was asked and has not begun to answer waits for the rest."""
+        self.voice, self._since_ms, self._asked = True, at_ms, False
+        self._words.voice_began(now)
+
+    def voice_ended(self, at_ms: float) -> None:
+        self.voice, self._end_ms = False, at_ms
+        self._voice_ms += at_ms - self._since_ms
+
+    def heard(self, now: float, transcript: Transcript) -> None:
+        if transcript.final:
+            self._do(To("transport", Acknowledge(transcript.end_ms)))
+        self._words.heard(transcript.text, transcript.final, transcript.end_ms, now)
+
+    def typed(self, now: float, text: str) -> None:
+        self._words.heard(text, final=True, until_ms=self._end_ms, now=now)
+
+    def ask(self) -> None:
+        """For all that was said up to here; answered by the end of the turn, by this transcriber or its successor."""
+        self._asked = True
+        self._do(To("transcriber", Finalize(self._end_ms + VAD_HANGOVER_MS)))
+
+    def answered(self) -> None:
+        """The transcriber says that the turn is over."""
+        self._asked = False
+
+    def hear_again(self) -> None:
+        """A new transcriber is given what has no transcript yet: ask again what its predecessor was asked."""
+        self._words.forget_interim()
+        if self._asked:
+            self.ask()
+
+    def take(self, now: float) -> Turn:
+        """All of it, which is forgotten here."""
+        began_s = self._words.began_s or now
+        turn = Turn(self._words.take(), began_s, self._voice_ms)
+        self._voice_ms = 0.0
+        return turn
+
+    def forget_words(self) -> None:
+        self._words.take()

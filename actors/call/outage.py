@@ -1,0 +1,63 @@
+"""What the caller hears of a provider that is slow or away: one sentence, once, while he waits for an answer.
+
+A silence of `filler_ms` in which it is our turn earns the filler, whatever its reason is. It is said at most once until
+an answer is heard; not while the caller speaks; and not if it is the voice that is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from actors.call.effects import CancelTimer, Effect, Role, SetTimer
+
+LEAST_S = 0.5
+
+
+class Outage:
+    """Which members are away, and whether the caller has been asked for patience."""
+
+    def __init__(self, do: Callable[[Effect], None], filler_ms: int) -> None:
+        self._do, self._filler_s = do, filler_ms / 1000
+        self._away: set[Role] = set()
+        self._timer = False
+        self._said = False
+
+    @property
+    def any_away(self) -> bool:
+        return bool(self._away)
+
+    @property
+    def may_fill(self) -> bool:
+        return not self._said and "speaker" not in self._away
+
+    def lost(self, role: Role) -> None:
+        self._away.add(role)
+
+    def back(self, role: Role) -> bool:
+        """Whether it was away."""
+        was_away = role in self._away
+        self._away.discard(role)
+        return was_away
+
+    def caller_waits(self, since_s: float) -> None:
+        """It is our turn since `since_s` seconds."""
+        if not self._timer:
+            self._timer = True
+            self._do(SetTimer("filler", max(LEAST_S, self._filler_s - since_s)))
+
+    def caller_waits_no_more(self) -> None:
+        if self._timer:
+            self._timer = False
+            self._do(CancelTimer("filler"))
+
+    def due(self) -> None:
+        """The timer has fired."""
+        self._timer = False
+
+    def filled(self) -> None:
+        self._said = True
+
+    def answered(self) -> None:
+        """The caller hears what he has waited for."""
+        self._said = False
+        self.caller_waits_no_more()

@@ -1,0 +1,132 @@
+"""What a recognizer owes, without a clock: when it is asked, what is believed, what comes too late."""
+
+from __future__ import annotations
+
+from actors.call.dictation import Dictation
+from actors.messages import Heard, Transcript, TurnEnded
+from actors.providers.spec import Interim
+
+
+def feed(dictation: Dictation, start_ms: float, end_ms: float, voiced: bool = False) -> None:
+    for at_ms in range(int(start_ms), int(end_ms), 20):
+        dictation.feed(Heard(b"", at_ms, at_ms + 20.0, voiced))
+
+
+def opened() -> Dictation:
+    dictation = Dictation()
+    dictation.open = True
+    return dictation
+
+
+def asked(until_ms: float = 1100.0) -> Dictation:
+    """It has heard a second of voice and half a second of silence, and was asked for it."""
+    dictation = opened()
+    feed(dictation, 0, 1000, voiced=True)
+    feed(dictation, 1000, 1500)
+    dictation.ask(until_ms)
+    assert dictation.take_question()
+    return dictation
+
+
+def test_a_question_waits_until_the_session_is_open():
+    dictation = Dictation()
+    feed(dictation, 0, 1500)
+    dictation.ask(1100.0)
+    assert not dictation.take_question()
+    dictation.open = True
+    assert dictation.take_question() and dictation.owes
+    assert not dictation.take_question()
+
+
+def test_a_question_does_not_overtake_the_audio_that_it_ends():
+    dictation = opened()
+    dictation.ask(1100.0)  # it comes before the replayed audio
+    feed(dictation, 0, 1000, voiced=True)
+    assert not dictation.take_question()
+    feed(dictation, 1000, 1100)
+    assert dictation.take_question()
+
+
+def test_a_question_that_waits_is_dropped_when_the_caller_goes_on():
+    dictation = Dictation()
+    feed(dictation, 0, 1500)
+    dictation.ask(1100.0)
+    feed(dictation, 1500, 1600, voiced=True)
+    dictation.open = True
+    assert not dictation.take_question()
+
+
+def test_the_voice_that_is_only_reported_late_as_ended_drops_nothing():
+    """The VAD needs 100 ms to be sure that a voice has ended: that audio still counts as voiced."""
+    dictation = Dictation()
+    dictation.ask(1100.0)
+    feed(dictation, 0, 1140, voiced=True)
+    feed(dictation, 1140, 1300)
+    dictation.open = True
+    assert dictation.take_question()
+
+
+def test_words_for_all_of_the_audio_are_believed_when_they_are_not_confirmed():
+    dictation = asked()
+    dictation.interim(Interim("hello there", 1200.0))
+    assert dictation.settle() == []  # it has just said something new: more may come
+    assert dictation.settle() == [Transcript("hello there", True, 1100.0), TurnEnded()]
+    assert not dictation.owes
+
+
+def test_words_for_a_part_of_the_audio_are_not_believed():
+    dictation = asked()
+    dictation.interim(Interim("hello", 600.0))
+    assert dictation.settle() == dictation.settle() == []
+    assert dictation.owes
+
+
+def test_without_words_nothing_is_believed():
+    dictation = asked()
+    dictation.interim(Interim("", 1500.0))
+    assert dictation.settle() == dictation.settle() == []
+
+
+def settled() -> Dictation:
+    dictation = asked()
+    dictation.interim(Interim("hello there"))
+    dictation.settle()
+    assert dictation.settle()
+    return dictation
+
+
+def test_what_a_settled_turn_still_brings_is_swallowed():
+    dictation = settled()
+    assert dictation.interim(Interim("hello there")) == []
+    assert dictation.final("hello there", 1000.0) == []
+    assert dictation.end_of_turn() == []
+    feed(dictation, 1500, 3000, voiced=True)
+    assert dictation.final("and goodbye", 3000.0) == [Transcript("and goodbye", True, 3000.0)]
+    assert dictation.end_of_turn() == [TurnEnded()]
+
+
+def test_what_goes_on_behind_a_settled_turn_is_new_without_what_is_known():
+    dictation = settled()
+    feed(dictation, 1500, 3000, voiced=True)
+    assert dictation.interim(Interim("hello there and")) == [Transcript("and", False, 3000.0)]
+    assert dictation.final("hello there and goodbye", 3000.0) == [Transcript("and goodbye", True, 3000.0)]
+    assert dictation.end_of_turn() == [TurnEnded()]
+
+
+def test_the_answer_to_the_next_question_is_not_taken_for_a_late_one():
+    dictation = settled()
+    feed(dictation, 1500, 3000, voiced=True)
+    feed(dictation, 3000, 3200)
+    dictation.ask(3100.0)
+    assert dictation.take_question()
+    assert dictation.final("hello there", 1000.0) == []
+    assert dictation.end_of_turn() == [TurnEnded()]
+
+
+def test_times_are_the_callers_also_behind_silence_that_was_left_out():
+    dictation = opened()
+    feed(dictation, 2000, 3000, voiced=True)
+    feed(dictation, 8000, 9000, voiced=True)
+    assert dictation.final("one", 900.0) == [Transcript("one", True, 2900.0)]
+    assert dictation.final("two", 1900.0) == [Transcript("two", True, 8900.0)]
+    assert dictation.replays == 1
