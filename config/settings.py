@@ -80,6 +80,13 @@ class HttpSettings(Group):
 
     host: str = Field("127.0.0.1", description="Address that HTTP and WebSocket listen on", examples=["0.0.0.0"])
     port: ListenPort = Field(9007, description="Port of HTTP and WebSocket; 0: any free one")
+    host_names: Annotated[
+        tuple[Annotated[str, AfterValidator(_host_and_port)], ...], NoDecode, BeforeValidator(_split)
+    ] = Field(
+        (),
+        description="Further names of the HTTP listener, comma-separated; AUTH__MODE=open refuses all others",
+        examples=["callboard,callboard.internal"],
+    )
 
 
 class AudioSocketSettings(Group):
@@ -200,6 +207,9 @@ class LimitSettings(Group):
     keys_per_minute: int = Field(300, ge=1, le=100_000, description="Keys of one caller that are heard in a minute")
     texts_per_minute: int = Field(30, ge=1, le=100_000, description="Texts of one caller that are taken in a minute")
     body_bytes: int = Field(65536, ge=1024, le=16_777_216, description="Longest HTTP request body")
+    unfinished_bytes: int = Field(
+        33_554_432, ge=1_048_576, description="What all unfinished HTTP requests of one worker may hold together"
+    )
     start_deadline_s: float = Field(5.0, gt=0, le=60, description="A media WebSocket must say `start` within this time")
 
 

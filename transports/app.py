@@ -9,6 +9,7 @@ from tornado.web import Application
 from transports import conversations, health, media, page, webhooks
 from transports.web import AppServices, NotFound
 
+HEAD_BYTES = 16_384  # of a request's line and headers; more is never read at once
 _TALK = r"/v1/talk/([^/]+)"
 
 
@@ -39,14 +40,13 @@ def make_app(services: AppServices) -> Application:
 
 
 def make_server(services: AppServices) -> HTTPServer:
-    """The HTTP server. It reads bodies of sixteen times the legal length, so that one too long can be told so (413)."""
-    body_bytes = services.settings.limits.body_bytes
+    """The HTTP server. How long a body may be and take is each handler's business (`transports.requests`)."""
     return HTTPServer(
         make_app(services),
         xheaders=False,
         idle_connection_timeout=services.limits.request_s,
-        body_timeout=services.limits.request_s,
-        max_header_size=16384,
-        max_body_size=16 * body_bytes,
-        max_buffer_size=32 * body_bytes,
+        max_header_size=HEAD_BYTES,
+        max_body_size=2 * services.settings.limits.body_bytes,  # chunks: ours is told before
+        chunk_size=HEAD_BYTES,
+        max_buffer_size=4 * HEAD_BYTES,
     )

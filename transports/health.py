@@ -10,6 +10,9 @@ from transports.web import Handler, log
 class Alive(Handler):
     """`GET /healthz/`: 200 as long as the loop runs."""
 
+    async def check(self) -> None:
+        """Anybody may ask, under any name."""
+
     def get(self) -> None:
         self.send_json({"status": "ok"})
 
@@ -19,6 +22,9 @@ class Ready(Handler):
 
     A worker that is full is ready: it refuses single calls, and a place is free again with the next hang-up.
     """
+
+    async def check(self) -> None:
+        """Anybody may ask, under any name."""
 
     async def get(self) -> None:
         parts = {"node": self._node(), **await self.services.readiness.parts()}

@@ -19,6 +19,9 @@ class MediaSocket(Handler):
 
     signed_scheme = "wss"
 
+    async def check(self) -> None:
+        """Whatever name led here: no page on the web knows a context id."""
+
     async def get(self, provider: str, context: str | None = None) -> None:
         spec = carrier(provider)
         if spec.wire is None:
@@ -27,6 +30,7 @@ class MediaSocket(Handler):
         key = accept_key(self)
         identity = context_id(context or self.get_query_argument("contextId", ""))
         await self.authenticate(spec, knows_context=True)
+        self.check_signature(spec)
         services = self.services
         with services.gate.enter():
             claimed = await services.database.run(services.contexts.claim, identity, spec.name, services.owner)

@@ -10,7 +10,7 @@ import asyncio
 import hmac
 import logging
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -30,6 +30,7 @@ from store.audit import AuditRepository
 from store.engine import Database
 from store.errors import AmbiguousCall, StoreUnavailable, UnknownCall
 from transports.connection import harden
+from transports.requests import Intake
 from transports.web import Handler
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ MOST_WINDOW_S = 60.0
 MOST_LINES = 100_000
 POLL_S = 0.5
 BODY_BYTES = 65536
+INTAKE_BYTES = 8_388_608
 REQUEST_S = 10.0
 _USER = re.compile(r"[\w.-]{1,32}")
 
@@ -92,6 +94,7 @@ class Desk:
     link: NodeLink
     audit: AuditRepository
     database: Database
+    intake: Intake = field(default_factory=lambda: Intake(INTAKE_BYTES, REQUEST_S))
 
     async def ask_all(self, verb: str, timeout_s: float = ANSWER_S, **arguments: Any) -> dict[int, Answer]:
         return await self.link.ask_workers(verb, arguments, timeout_s)
@@ -126,7 +129,6 @@ class OperatorListener:
         self._server = HTTPServer(
             make_app(desk),
             idle_connection_timeout=60.0,
-            body_timeout=REQUEST_S,
             max_header_size=16384,
             max_body_size=BODY_BYTES,
         )
@@ -170,10 +172,13 @@ def make_app(desk: Desk) -> Application:
 class OperatorHandler(Handler):
     """Base of the handlers: nobody gets further than `prepare` without the token."""
 
+    body_limit = BODY_BYTES
+
     def initialize(self, desk: Desk) -> None:  # type: ignore[override]  # an operator needs other things than a carrier
         self.desk = desk
+        self.setup(desk.intake)
 
-    def prepare(self) -> None:
+    async def check(self) -> None:
         scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
         wanted = self.desk.token
         shown = scheme.lower() == "bearer" and hmac.compare_digest(token.strip().encode(), wanted.encode())
@@ -209,8 +214,9 @@ class OperatorHandler(Handler):
 class Nowhere(OperatorHandler):
     """Every path that is not in the URL table."""
 
-    def prepare(self) -> None:
-        super().prepare()
+    async def prepare(self) -> None:
+        self.intake.enter(self)
+        await self.check()
         raise HTTPError(404)
 
 

@@ -128,6 +128,9 @@ class BrowserSocket(MediaSocket):
     A browser tells by `Origin` whose page it is: ours, or that of our public host. Who sends none is no browser.
     """
 
+    async def check(self) -> None:
+        self.check_host()
+
     async def get(self, context: str | None = None) -> None:  # type: ignore[override]
         self._check_origin()
         self._rate = self._player_rate()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from uuid import UUID
 from weakref import WeakSet
 
 import orjson
-from tornado.web import HTTPError, RequestHandler
+from tornado.web import HTTPError
 
 from actors.call.wire import Wire
 from actors.services.metrics import Metrics
@@ -30,18 +31,13 @@ from transports.audiosocket import Ticker
 from transports.carriers import CarrierSpec, WebhookRequest
 from transports.connection import SHUTDOWN, Limits, MediaConnection
 from transports.gate import Gate, GateClosed
+from transports.hosts import Hosts
 from transports.readiness import Readiness
+from transports.requests import FrontHandler, Intake
 
 log = logging.getLogger(__name__)
 
 Switchboard = Callable[[CallContext, Wire], None]
-
-
-class BodyTooLarge(BadInput):
-    """A request's body is longer than any webhook's."""
-
-    code = "body_too_large"
-    http_status = 413
 
 
 class BadContextId(BadInput):
@@ -65,11 +61,16 @@ class AppServices:
     wires: WeakSet[MediaConnection] = field(default_factory=WeakSet)  # every media connection that is open
     gate: Gate = field(init=False)
     readiness: Readiness = field(init=False)
+    intake: Intake = field(init=False)  # unfinished HTTP requests
+    hosts: Hosts = field(init=False)
 
     def __post_init__(self) -> None:
-        shared = self.shared if self.settings.redis.host else None
-        object.__setattr__(self, "readiness", Readiness(self.database, self.settings.data_dir, shared))
-        object.__setattr__(self, "gate", Gate(self.settings.limits.max_calls, self.live_calls))
+        settings = self.settings
+        shared = self.shared if settings.redis.host else None
+        object.__setattr__(self, "readiness", Readiness(self.database, settings.data_dir, shared))
+        object.__setattr__(self, "gate", Gate(settings.limits.max_calls, self.live_calls))
+        object.__setattr__(self, "intake", Intake(settings.limits.unfinished_bytes, self.limits.request_s))
+        object.__setattr__(self, "hosts", Hosts.from_settings(settings))
 
     def live_calls(self) -> int:
         """The calls that this worker has taken: their wires are connected."""
@@ -102,23 +103,39 @@ class AppServices:
         return ConversationRepository(self.database)
 
 
-class Handler(RequestHandler):
+class WrongHost(BadInput):
+    """The request was sent to a name that is not ours: somebody else's name leads to our address."""
+
+    code = "wrong_host"
+    http_status = 403
+
+
+class Handler(FrontHandler):
     """Base of all handlers. A `BadInput` becomes its status, a JSON body and one log line."""
 
     silent_errors = False
     provider = ""  # whose call a refusal refuses; one of ours, never just the path's word
     signed_scheme: ClassVar[Literal["https", "wss"]] = "https"  # of our address, where its carrier signs it
 
+    metrics: Metrics | None = None
+    _is_signed = False
+
     def initialize(self, services: AppServices) -> None:
-        self.services = services
+        self.services, self.metrics = services, services.metrics
+        self.setup(services.intake)
 
     def set_default_headers(self) -> None:
         self.clear_header("Server")
 
-    def prepare(self) -> None:
-        limit = self.services.settings.limits.body_bytes
-        if len(self.request.body) > limit:
-            raise BodyTooLarge(f"a body may have up to {limit} bytes, got {len(self.request.body)}")
+    async def check(self) -> None:
+        """Where nobody has to show a key, a browser may be led here by a page whose name leads to our address."""
+        self.check_host()
+
+    def check_host(self) -> None:
+        """Raises `WrongHost`."""
+        name = self.request.host_name
+        if self.services.settings.auth.mode == "open" and not self.services.hosts.is_ours(name):
+            raise WrongHost(f"Host {name!r:.80} is not ours: HTTP__HOST_NAMES may name it")
 
     # --- who asks --------------------------------------------------------------------------------------------
 
@@ -135,32 +152,40 @@ class Handler(RequestHandler):
         return key
 
     def webhook_request(self) -> WebhookRequest:
-        request, body = self.request, self.request.body.decode(errors="replace")
+        request, body = self.request, self.whole_body().decode(errors="replace")
         headers = dict(request.headers.get_all())
         return WebhookRequest(request.uri or "", request.query, body, headers, self.signed_scheme)
 
     async def authenticate(self, spec: CarrierSpec, *, knows_context: bool = False) -> ApiKey | None:
-        """An API key, or the carrier's signature; None for a signature and where none is needed.
+        """By the headers: an API key, or a carrier's signature, which `check_signature` checks once the body is here.
 
-        Who `knows_context` knows a secret already, and must sign only where a signature can be checked.
+        None for a signature and where nothing is needed. Who `knows_context` knows a secret already, and must sign
+        only where a signature can be checked.
         """
         key = await self.key()
         if key is None and self.services.settings.auth.mode != "open":
-            signed = spec.authentic(self.webhook_request(), self.services.settings)
-            if not signed and not knows_context:
+            self._is_signed = spec.signed(self.request.headers, self.services.settings)
+            if not self._is_signed and not knows_context:
                 raise InvalidKey("an API key (header x-api-key) or the carrier's signature is needed")
         return key
+
+    def check_signature(self, spec: CarrierSpec) -> None:
+        """Raises what `spec` has against the signature that `authenticate` has found."""
+        if self._is_signed:
+            spec.check_signature(self.webhook_request(), self.services.settings)
 
     # --- answers ---------------------------------------------------------------------------------------------
 
     def send_json(self, value: Any) -> None:
         self.set_header("Content-Type", "application/json")
-        self.finish(orjson.dumps(value))
+        self.finish(_json(value))
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = kwargs.get("exc_info", (None, None, None))[1]
         code, message = _describe(status_code, error)
         self.set_status(_status(error, status_code))
+        if self.is_unread:
+            self.set_header("Connection", "close")
         if self.silent_errors:
             self.finish()
         else:
@@ -171,8 +196,10 @@ class Handler(RequestHandler):
             code, message = _describe(_status(value, 500), value)
             peer, line = str(self.request.remote_ip), "refused request: %s %s from %s: %s: %s"
             peer_line(log, code, peer, line, self.request.method, self.request.path, peer, code, message)
-            if self.provider:
-                self.services.metrics.call_refused(self.provider, code)
+            if self.metrics is not None:
+                self.metrics.request_refused(code)
+                if self.provider:
+                    self.metrics.call_refused(self.provider, code)
         else:
             super().log_exception(typ, value, tb)
 
@@ -180,8 +207,19 @@ class Handler(RequestHandler):
 class NotFound(Handler):
     """Every path that is not in the URL table."""
 
-    def prepare(self) -> None:
+    def most_body_bytes(self) -> int:
+        return 0
+
+    async def prepare(self) -> None:
+        self.intake.enter(self)
         raise HTTPError(404)
+
+
+def _json(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # half a character, a number beyond 64 bits: whatever it was, it is no reason for a 500
+        return json.dumps(value, default=str).encode()
 
 
 def _status(error: BaseException | None, otherwise: int) -> int:

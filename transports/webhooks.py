@@ -17,9 +17,18 @@ class CallWebhook(Handler):
     carrier gets its own refusal, or a 503 if it has none.
     """
 
+    def most_body_bytes(self) -> int:
+        return self.services.settings.limits.body_bytes if self.request.method == "POST" else 0
+
+    async def check(self) -> None:
+        await super().check()
+        spec = carrier(self.path_args[0])
+        self.provider, self.silent_errors = spec.name, spec.silent_errors
+        self._key = await self.authenticate(spec)
+
     async def get(self, provider: str, assistant_id: str) -> None:
         spec = carrier(provider)
-        self.provider, self.silent_errors = spec.name, spec.silent_errors
+        self.check_signature(spec)
         try:
             answer = await self._answer(spec, assistant_id)
         except GateClosed as error:
@@ -33,7 +42,7 @@ class CallWebhook(Handler):
     post = get
 
     async def _answer(self, spec: CarrierSpec, assistant_id: str) -> Answer:
-        key = await self.authenticate(spec)
+        key = self._key
         services, run = self.services, self.services.database.run
         assistant = await run(services.assistants.get, assistant_id, key.project_id if key else DEFAULT_PROJECT_ID)
         call = spec.incoming(self.webhook_request(), services.settings)
@@ -59,9 +68,16 @@ class CallWebhook(Handler):
 class EventWebhook(Handler):
     """`POST /v1/talk/{provider}/ctx/{contextId}/event`: a carrier's status callback."""
 
+    def most_body_bytes(self) -> int:
+        return self.services.settings.limits.body_bytes
+
+    async def check(self) -> None:
+        self._identity = context_id(self.path_args[1])
+        self._key = await self.authenticate(carrier(self.path_args[0]), knows_context=True)
+
     async def post(self, provider: str, identity: str) -> None:
         spec = carrier(provider)
-        await self.authenticate(spec, knows_context=True)
+        self.check_signature(spec)
         services, run = self.services, self.services.database.run
         context = await run(services.contexts.get, context_id(identity), spec.name)
         data = spec.event(self.webhook_request())

@@ -39,6 +39,7 @@ CATALOGUE: dict[str, Entry] = {
     "inputs_ignored_total": Entry(
         "counter", ("provider", "kind"), "Keys and texts of callers that were not heard, as they came too fast"
     ),
+    "http_refusals_total": Entry("counter", ("code",), "HTTP requests that were refused, whatever they wanted"),
     "calls_active": Entry("gauge", ("provider",), "Calls under way"),
     "calls_total": Entry("counter", ("provider", "result", "reason"), "Calls that have ended"),
     "turn_latency_seconds": Entry(
@@ -97,6 +98,10 @@ class Metrics:
     def input_ignored(self, provider: str, kind: str, count: int) -> None:
         """`kind` is keys or text."""
         self._told["inputs_ignored_total"].labels(provider, kind).inc(count)
+
+    def request_refused(self, code: str) -> None:
+        """As `call_refused`, of any HTTP request."""
+        self._told["http_refusals_total"].labels(code).inc()
 
     def call_started(self, provider: str) -> None:
         self._told["calls_active"].labels(provider).inc()

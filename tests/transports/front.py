@@ -102,6 +102,7 @@ async def open_site(
     max_calls: int = 400,
     calls_per_minute: int = 0,
     owner: str = "",
+    limit_settings: dict[str, int] | None = None,
     **options: Any,
 ) -> Site:
     database = Database(f"sqlite:///{folder / 'callboard.db'}")
@@ -109,8 +110,8 @@ async def open_site(
     await database.run(AssistantRepository(database).apply, AssistantConfig(**SCRIPT))
     _, key = await database.run(KeyRepository(database).create, "test")
     switchboard, clock = Switchboard(), Ticks()
-    limit_settings = {"max_calls": max_calls, "calls_per_minute": calls_per_minute}
-    options = {"public_assistant_host": "voice.example.test", "data_dir": folder, "limits": limit_settings, **options}
+    given = {"max_calls": max_calls, "calls_per_minute": calls_per_minute, **(limit_settings or {})}
+    options = {"public_assistant_host": "voice.example.test", "data_dir": folder, "limits": given, **options}
     settings = Settings(**options)
     services = AppServices(
         settings, database, switchboard, clock, limits, owner, shared=SharedState.from_settings(settings)

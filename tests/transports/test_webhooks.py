@@ -271,7 +271,7 @@ async def test_events_and_the_transcript(site: Site) -> None:
     found = json.loads(answer.body)
     at = "2026-01-02T03:04:05+00:00"
     assert found["context_id"] == str(context.id) and found["status"] == "ended" and found["caller"] == "+15550100"
-    message = {"turn": 1, "role": "assistant", "text": "Hello", "at": at, "interrupted": False}
+    message = {"turn": 1, "role": "assistant", "text": "Hello", "at": at, "interrupted": False, "began_at": None}
     assert found["messages"] == [message]
     assert found["metrics"] == [{"turn": 1, "name": "turn_latency_ms", "value": 12.5, "at": at}]
     assert found["termination"] == {"result": "success", "reason": "caller_hung_up", "detail": "", "at": at}

@@ -95,6 +95,15 @@ class Answer:
     body: bytes
 
 
+def _unsigned(headers: Mapping[str, str], settings: Settings) -> bool:
+    """Most carriers sign nothing: they bring an API key."""
+    return False
+
+
+def _unchecked(request: WebhookRequest, settings: Settings) -> None:
+    """Never asked of a carrier that signs nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CarrierSpec:
     """What there is to know about a carrier."""
@@ -104,8 +113,9 @@ class CarrierSpec:
     wire: type[WebSocketConnection] | None  # of its media WebSocket; None: its audio comes to another listener
     incoming: Callable[[WebhookRequest, Settings], IncomingCall]
     answer: Callable[[CallContext, str], Answer]  # for the context and our public host
-    authentic: Callable[[WebhookRequest, Settings], bool]  # False: there is nothing to check it with; or it raises
     event: Callable[[WebhookRequest], dict[str, Any]]  # what is kept of a status callback: no numbers, no digits
+    signed: Callable[[Mapping[str, str], Settings], bool] = _unsigned  # by the headers: is there something to check?
+    check_signature: Callable[[WebhookRequest, Settings], None] = _unchecked  # raises what is wrong with it
     refusal: Answer | None = None  # for a call that we have no place for; None: 503
     silent_errors: bool = False  # an error has no body: the carrier would take it for an answer
 

@@ -39,11 +39,6 @@ def _is_bare(host: str) -> bool:
     return True
 
 
-def authentic(request: WebhookRequest, settings: Settings) -> bool:
-    """A browser signs nothing: it brings an API key."""
-    return False
-
-
 def event(request: WebhookRequest) -> dict[str, Any]:
     """There are no status callbacks: whatever comes is not kept."""
     return {}
@@ -55,6 +50,5 @@ CARRIER = CarrierSpec(
     wire=RtviWire,
     incoming=incoming,
     answer=answer,
-    authentic=authentic,
     event=event,
 )
