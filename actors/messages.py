@@ -237,6 +237,13 @@ class AnswerDone:
     hang_up: bool
 
 
+@dataclass(frozen=True, slots=True)
+class TokensUsed:
+    """Responder -> Call: an answer has cost so many tokens, as the provider says."""
+
+    count: int
+
+
 Answer = AnswerStarted | Clause | AnswerDone
 
 

@@ -205,6 +205,18 @@ class LimitSettings(Group):
         10, ge=1, le=300, description="Seconds' worth of both that may come at once, after a hiccup of the network"
     )
     keys_per_minute: int = Field(300, ge=1, le=100_000, description="Keys of one caller that are heard in a minute")
+    questions_per_minute: int = Field(
+        60, ge=1, le=100_000, description="Questions of one call that a language model is asked in a minute"
+    )
+    question_characters: int = Field(
+        8000, ge=100, le=10_000_000, description="Longest question; of a longer one the end is asked"
+    )
+    history_characters: int = Field(
+        100_000, ge=1000, le=100_000_000, description="How much of a call's history a language model is given, its end"
+    )
+    tokens_per_call: int = Field(
+        0, ge=0, description="Tokens that one call may use, where the provider tells them; 0: any number"
+    )
     texts_per_minute: int = Field(30, ge=1, le=100_000, description="Texts of one caller that are taken in a minute")
     body_bytes: int = Field(65536, ge=1024, le=16_777_216, description="Longest HTTP request body")
     unfinished_bytes: int = Field(

@@ -21,6 +21,7 @@ from actors.call.events import (
     CallEnding,
     CallerWords,
     CallEvent,
+    NotAnswered,
     TurnMeasured,
     VoiceEnded,
     VoiceStarted,
@@ -113,6 +114,8 @@ class RtviWire(WebSocketConnection):
                 self._tell_client("bot-transcription", {"text": text, "interrupted": interrupted})
             case TurnMeasured() if event.name.endswith("_ms"):
                 self._tell_client("metrics", _metrics(event))
+            case NotAnswered(reason=reason):
+                self._tell_client("error", {"error": reason, "fatal": False})
             case CallEnding(termination=termination):
                 self._last_word = termination.reason
                 if termination.result is not Result.SUCCESS:

@@ -85,7 +85,9 @@ class Worker:
         self._switchboard = self.system.createActor(Switchboard)
         self.work = WorkClock(observe=self.metrics.loop_lagged)
         self.system.tell(self.system.createActor(Pulse), Local(self.work))
-        self._services = Local(Services(self.registry, self.clock, self._ledger, self.metrics, self.work))
+        self._services = Local(
+            Services(self.registry, self.clock, self._ledger, self.metrics, settings.limits, self.work)
+        )
         self._starting: set[asyncio.Task[None]] = set()
         self._directory = Directory(self.system, self.clock, self.metrics, self.link.worker)
         if isinstance(self.link, Alone):

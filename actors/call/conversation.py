@@ -18,6 +18,7 @@ from actors.call.keys import Keys
 from actors.call.latency import TurnLatency
 from actors.call.outage import Outage
 from actors.call.questions import Questions
+from actors.call.spending import DEFAULT_LIMITS, CallLimits, Spending
 from actors.call.utterance import Purpose
 from actors.errors import Result, Termination
 from actors.messages import (
@@ -39,12 +40,12 @@ LAST_WORDS_S = 20.0  # the longest that a call waits for its last words to be he
 class Conversation:
     """Who said what, who may speak, and what every member owes."""
 
-    def __init__(self, assistant: AssistantConfig) -> None:
+    def __init__(self, assistant: AssistantConfig, limits: CallLimits = DEFAULT_LIMITS) -> None:
         self.assistant = assistant
         self._effects: list[Effect] = []
         self.floor = Floor.LISTENING
         self.turn = 0
-        self.history = History(self._do, assistant.system_prompt)
+        self.history = History(self._do, assistant.system_prompt, Spending(limits, lambda: self._now))
         self.questions = Questions(self._do, self.history)
         self.delivery = Delivery(self._do)
         self._latency = TurnLatency(self._do)

@@ -68,10 +68,17 @@ class Filled:
 
 
 @dataclass(frozen=True, slots=True)
+class Unasked:
+    """A question was not asked, as the call would cost more than it may; `reason` is for the caller."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """Hang up: the conversation is over."""
 
     termination: Termination
 
 
-Effect = To | SetTimer | CancelTimer | Said | Measured | Speculated | Filled | End
+Effect = To | SetTimer | CancelTimer | Said | Measured | Speculated | Filled | Unasked | End

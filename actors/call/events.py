@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from actors.call.effects import End, Measured, Said, To
+from actors.call.effects import End, Measured, Said, To, Unasked
 from actors.errors import Termination
 from actors.messages import PlayoutDone, PlayoutStarted, PlayoutStopped, Speak, SpeechEnded, SpeechStarted, Transcript
 
@@ -72,6 +72,13 @@ class TurnMeasured:
 
 
 @dataclass(frozen=True, slots=True)
+class NotAnswered:
+    """What the caller said gets no answer, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class CallEnding:
     """We hang up, and why."""
 
@@ -87,6 +94,7 @@ CallEvent = (
     | AssistantStopped
     | AssistantWords
     | TurnMeasured
+    | NotAnswered
     | CallEnding
 )
 
@@ -112,6 +120,8 @@ def event_of(happening: object) -> CallEvent | None:
             return AssistantWords(text, interrupted)
         case Measured(name=name, turn=turn, value=value):
             return TurnMeasured(turn, name, value)
+        case Unasked(reason=reason):
+            return NotAnswered(reason)
         case End(termination=termination):
             return CallEnding(termination)
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from actors.call.effects import Effect, Said
+from actors.call.spending import Spending
 from actors.call.utterance import Utterance
 from actors.providers.spec import ChatMessage
 
@@ -12,8 +13,9 @@ from actors.providers.spec import ChatMessage
 class History:
     """A question becomes history when its answer becomes audible: until then the caller may go on with it."""
 
-    def __init__(self, do: Callable[[Effect], None], system_prompt: str) -> None:
-        self._do, self._system = do, (ChatMessage("system", system_prompt),) if system_prompt else ()
+    def __init__(self, do: Callable[[Effect], None], system_prompt: str, spending: Spending) -> None:
+        self._do, self.spending = do, spending
+        self._system = (ChatMessage("system", system_prompt),) if system_prompt else ()
         self.lines: list[ChatMessage] = []
         self.question = ""  # asked, and no answer was heard yet: still part of the caller's turn
         self._shown = ""  # the question as it may be stored
@@ -26,12 +28,12 @@ class History:
 
     def question_with(self, words: str) -> str:
         """What was asked and has no audible answer yet is part of the turn."""
-        return " ".join(filter(None, (self.question, words)))
+        return self.spending.cut(" ".join(filter(None, (self.question, words))))
 
     def before(self, question: str) -> tuple[ChatMessage, ...]:
-        """What a language model is given that shall answer the question, which may be empty."""
+        """What a language model is given that shall answer the question, which may be empty: of a long call the end."""
         asked = (ChatMessage("user", question),) if question else ()
-        return (*self._system, *self.lines, *asked)
+        return (*self._system, *self.spending.recent(self.lines), *asked)
 
     def remember_caller(self, turn: int) -> None:
         if self.question:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from actors.call.effects import Effect, Speculated, To
+from actors.call.effects import Effect, Speculated, To, Unasked
 from actors.call.history import History
 from actors.messages import Answer, AnswerDone, Ask, CancelAnswer
 from actors.providers.spec import Question
@@ -21,7 +21,7 @@ class Questions:
     recognised by it."""
 
     def __init__(self, do: Callable[[Effect], None], history: History) -> None:
-        self._do, self._history = do, history
+        self._do, self._history, self.spending = do, history, history.spending
         self.open = False  # the responder owes something that is awaited
         self._number = 0
         self._ahead = ""  # the question that was asked ahead; empty: there is none
@@ -29,11 +29,15 @@ class Questions:
 
     def ask(self, text: str, shown: str, began_s: float) -> list[Answer]:
         """The turn is over with this question, which the caller began to say at `began_s`; `shown` is how it may be
-        stored. What there is of its answer already."""
+        stored. What there is of its answer already; an empty one if it may not be asked."""
+        text, shown = self.spending.cut(text), self.spending.cut(shown)
         self._history.ask(text, shown, began_s)
         self.open = True
         if text != self._ahead:
             self.drop_ahead()
+            if refusal := self.spending.refusal():
+                self._do(Unasked(refusal))
+                return [AnswerDone(self._number, hang_up=False)]
             self._send(text)
             return []
         held, self._held, self._ahead = self._held, [], ""
@@ -46,7 +50,7 @@ class Questions:
 
     def ask_ahead(self, words: str) -> None:
         """The turn is probably over with these words."""
-        if words and not self._ahead:
+        if words and not self._ahead and not self.spending.refusal():
             self._ahead = self._history.question_with(words)
             self._send(self._ahead)
 

@@ -8,8 +8,8 @@ from thespian.actors import ActorAddress
 
 from actors.call.clauses import Clauser
 from actors.call.member import SessionMember
-from actors.messages import AnswerDone, AnswerStarted, Ask, CancelAnswer, Clause, OpenResponder
-from actors.providers.spec import Answered, Kind, Token
+from actors.messages import AnswerDone, AnswerStarted, Ask, CancelAnswer, Clause, OpenResponder, TokensUsed
+from actors.providers.spec import Answered, Kind, Token, Usage
 
 
 class Responder(SessionMember):
@@ -61,6 +61,9 @@ class Responder(SessionMember):
         if rest := self._clauser.rest():
             self.tell(Clause(event.turn, rest))
         self.tell(AnswerDone(event.turn, event.hang_up))
+
+    def receiveMsg_Usage(self, event: Usage, sender: ActorAddress) -> None:
+        self.tell(TokensUsed(event.tokens))
 
     def session_opened(self) -> None:
         self._expect_answer()

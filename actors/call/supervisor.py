@@ -16,7 +16,19 @@ from typing import Any
 from thespian.actors import ActorAddress, ActorExitRequest, ChildActorExited
 
 from actors.call.conversation import Conversation
-from actors.call.effects import CancelTimer, Effect, End, Filled, Measured, Role, Said, SetTimer, Speculated, To
+from actors.call.effects import (
+    CancelTimer,
+    Effect,
+    End,
+    Filled,
+    Measured,
+    Role,
+    Said,
+    SetTimer,
+    Speculated,
+    To,
+    Unasked,
+)
 from actors.call.events import CallEvent, event_of
 from actors.call.floor import Floor
 from actors.call.hearing import VAD_HANGOVER_MS
@@ -55,6 +67,7 @@ from actors.messages import (
     SpeechStarted,
     StartCall,
     TakeAudioFrom,
+    TokensUsed,
     Transcript,
     TurnEnded,
     TurnEnding,
@@ -94,6 +107,7 @@ _EVENTS: dict[type, tuple[Role, Callable[[Conversation, float, Any], None]]] = {
     AnswerStarted: ("responder", lambda c, now, m: c.answered(now, m)),
     Clause: ("responder", lambda c, now, m: c.answered(now, m)),
     AnswerDone: ("responder", lambda c, now, m: c.answered(now, m)),
+    TokensUsed: ("responder", lambda c, now, m: c.questions.spending.used(m.count)),
     SegmentSpoken: ("speaker", lambda c, now, m: c.spoken(now, m)),
 }
 
@@ -154,7 +168,7 @@ class Call(Dispatcher):
         self._observe = getattr(message.wire.value, "observe", None)
         self._services.metrics.call_started(message.context.provider)
         assistant = message.assistant
-        self.conversation = Conversation(assistant)
+        self.conversation = Conversation(assistant, self._services.limits)
         self._chains = {"transcriber": assistant.stt, "responder": assistant.llm, "speaker": assistant.tts}
         for spec in COMPANY:
             self._recoveries[spec.role] = self._recovery(spec)
@@ -346,6 +360,8 @@ class Call(Dispatcher):
                 self._services.metrics.answer_speculated(kept)
             case Filled(turn=turn):
                 self._record("filler", turn=turn)
+            case Unasked(reason=reason):
+                self._record("question_refused", reason=reason)
             case End(termination=termination):
                 self._hang_up(termination)
 

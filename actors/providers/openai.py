@@ -11,6 +11,7 @@ repeats the beginning all the same is cut where the rest starts.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import orjson
@@ -20,7 +21,7 @@ from actors.errors import ProviderError, Remedy
 from actors.providers.http_answer import EventReader
 from actors.providers.http_stream import http_client
 from actors.providers.remote import BaseUrl, RemoteOptions, refused, remedy_of_status
-from actors.providers.spec import Answered, Emit, LlmSession, ProviderSpec, Question, SessionFailed, Token
+from actors.providers.spec import Answered, Emit, LlmSession, ProviderSpec, Question, SessionFailed, Token, Usage
 
 OPENAI_URL = "https://api.openai.com/v1"
 CONTINUE = (
@@ -46,6 +47,7 @@ class OpenAiOptions(RemoteOptions):
     model: str = Field("gpt-4.1-mini", min_length=1, max_length=200)
     temperature: float | None = Field(None, ge=0, le=2)
     max_tokens: int | None = Field(None, ge=1, le=100_000, description="the longest answer")
+    usage: bool | None = Field(None, description="ask how many tokens an answer has cost; left out: OpenAI itself only")
 
 
 SPECS = (
@@ -112,6 +114,8 @@ class OpenAiLlm(LlmSession):
         if question.said:
             messages += [{"role": "assistant", "content": question.said}, {"role": "system", "content": CONTINUE}]
         body: dict[str, Any] = {"model": options.model, "messages": messages, "stream": True}
+        if options.usage if options.usage is not None else options.base_url == OPENAI_URL:
+            body["stream_options"] = {"include_usage": True}
         if options.temperature is not None:
             body["temperature"] = options.temperature
         if options.max_tokens is not None:
@@ -134,7 +138,10 @@ class Answer:
         for event in self._events.feed(data):
             if event == b"[DONE]":
                 self._finish()
-            elif not self.complete:
+            elif self.complete:
+                with suppress(ValueError, AttributeError, TypeError):  # nothing but the usage is of interest any more
+                    self._tell_usage(orjson.loads(event))
+            else:
                 self._take(orjson.loads(event))
 
     def end(self) -> None:
@@ -152,6 +159,7 @@ class Answer:
         self._emit = lambda event: None
 
     def _take(self, chunk: dict[str, Any]) -> None:
+        self._tell_usage(chunk)
         if error := chunk.get("error"):
             raise _stream_error(error)
         for choice in chunk["choices"][:1]:  # none beside the usage figures
@@ -161,6 +169,11 @@ class Answer:
                 self._say(self._rest.feed(text))
             if choice.get("finish_reason"):
                 self._finish()
+
+    def _tell_usage(self, chunk: dict[str, Any]) -> None:
+        tokens = (chunk.get("usage") or {}).get("total_tokens")
+        if isinstance(tokens, int) and tokens > 0:
+            self._emit(Usage(tokens))
 
     def _say(self, text: str) -> None:
         if text:

@@ -108,6 +108,13 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """llm: an answer has cost so many tokens, those of the question included; may come after its `Answered`."""
+
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class Word:
     """A word of a segment and when it is spoken, in ms from the segment's first audio."""
 
@@ -147,6 +154,7 @@ SessionEvent = (
     | TurnResumed
     | Token
     | Answered
+    | Usage
     | SegmentAudio
     | SegmentDone
     | SessionFailed

@@ -12,6 +12,7 @@ from actors.services.budget import Budget
 from actors.services.metrics import Metrics
 from actors.services.pace import WorkClock
 from actors.services.patience import Patience
+from config.settings import LimitSettings
 
 REPLACEMENTS_PER_SECOND = 50.0  # a new cloud session costs up to 4 ms of CPU: a fifth of a core at the most
 
@@ -28,6 +29,7 @@ class Services:
     clock: MediaClock
     ledger: ActorAddress
     metrics: Metrics = field(default_factory=Metrics)
+    limits: LimitSettings = field(default_factory=LimitSettings)
     work: WorkClock = field(default_factory=WorkClock)
     patience: Patience = field(default_factory=Patience)
     replacements: Budget = field(default_factory=lambda: Budget(REPLACEMENTS_PER_SECOND))

@@ -8,8 +8,8 @@ import orjson
 import pytest
 
 from actors.errors import ProviderError, Remedy
-from actors.providers.openai import CONTINUE, OpenAiLlm, OpenAiOptions, Unrepeated
-from actors.providers.spec import Answered, ChatMessage, Question, SessionFailed, Token
+from actors.providers.openai import CONTINUE, Answer, OpenAiLlm, OpenAiOptions, Unrepeated
+from actors.providers.spec import Answered, ChatMessage, Question, SessionFailed, Token, Usage
 from tests.fakes.emitted import Emitted
 from tests.fakes.openai import FakeOpenAi
 
@@ -137,6 +137,21 @@ async def test_nothing_comes_after_a_cancel_in_the_middle_of_a_chunk(fake, make)
     await emitted.until(Token)
     await fake.until(lambda: not fake.answering)
     assert len(emitted.events) == 1
+
+
+async def test_what_an_answer_has_cost_follows_it(fake, make):
+    emitted = Emitted()
+    make(emitted, usage=True).ask(question())
+    assert await emitted.until(Usage) == Usage(7)
+    assert len(emitted.of(Answered)) == 1 and fake.bodies[0]["stream_options"] == {"include_usage": True}
+
+
+@pytest.mark.parametrize("chunk", [b"[]", b"null", b'{"usage": []}', b'{"usage": {"total_tokens": "1"}}', b"{"])
+async def test_what_follows_an_answer_harms_nobody(chunk):
+    emitted = Emitted()
+    answer = Answer(question(), emitted)
+    answer.feed(b"data: [DONE]\n\ndata: " + chunk + b"\n\n")
+    assert emitted.events == [Answered(1)]
 
 
 @pytest.mark.parametrize("ends", [("finish_reason",), ("[DONE]",), ("finish_reason", "[DONE]")])
