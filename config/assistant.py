@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
+from config.options import Legal, OneOrMany, leaves
 from config.problems import Problem, Where
 
+NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+LEGAL_NAME = Legal("1 to 63 lower-case letters, digits, - and _, such as front-desk")
 MAX_TEXT_CHARS = 10_000  # that are said in one go: what the voices take
 
 
@@ -27,15 +30,9 @@ class Model(BaseModel):
     @classmethod
     def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
         """YAML reads `yes` and `on` as true, which pydantic would take for 1."""
-        if isinstance(value, bool) and {int, float} & _leaves(cls.model_fields[info.field_name or ""].annotation):
+        if isinstance(value, bool) and {int, float} & leaves(cls.model_fields[info.field_name or ""].annotation):
             raise ValueError(f"must be a number; YAML reads it as {str(value).lower()}")
         return value
-
-
-def _leaves(annotation: Any) -> set[Any]:
-    """The plain types in an annotation."""
-    inner = get_args(annotation)
-    return set().union(*map(_leaves, inner)) if inner else {annotation}
 
 
 class ProviderChoice(BaseModel):
@@ -59,17 +56,18 @@ def _as_chain(value: Any) -> Any:
     return [{"provider": choice} if isinstance(choice, str) else choice for choice in chain]
 
 
-Chain = Annotated[tuple[ProviderChoice, ...], BeforeValidator(_as_chain), Field(min_length=1)]
-
-
-def as_list(value: Any) -> Any:
-    """One stands for a list of one."""
-    return value if isinstance(value, list | tuple) else (value,)
+Chain = Annotated[
+    tuple[ProviderChoice, ...],
+    BeforeValidator(_as_chain),
+    Field(min_length=1),
+    Legal("a provider's name, or a mapping with `provider` and its options, or a list of these"),
+]
 
 
 Said = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
-Texts = Annotated[tuple[str, ...], BeforeValidator(as_list), Field(min_length=1)]
-Spoken = Annotated[tuple[Said, ...], BeforeValidator(as_list), Field(min_length=1)]
+Words = Annotated[tuple[str, ...], OneOrMany()]
+Texts = Annotated[tuple[str, ...], Field(min_length=1), OneOrMany()]
+Spoken = Annotated[tuple[Said, ...], Field(min_length=1), OneOrMany()]
 
 
 class Endpointing(Model):
@@ -86,7 +84,7 @@ class BargeIn(Model):
     enabled: bool = Field(True, description="the caller may interrupt")
     decide_ms: int = Field(500, ge=50, le=3000, description="voice for this long confirms an interruption")
     min_words: int = Field(1, ge=1, le=10, description="so many words confirm it earlier")
-    ignored_words: Annotated[tuple[str, ...], BeforeValidator(as_list)] = Field(
+    ignored_words: Words = Field(
         ("mhm", "uh-huh", "yeah", "ok", "okay", "hm"),
         max_length=1000,
         description="words that only show that somebody listens: they interrupt nothing",
@@ -97,7 +95,7 @@ class Idle(Model):
     """What happens when nobody says anything."""
 
     timeout_s: float = Field(10.0, gt=0, le=600, description="silence of both before the next prompt")
-    prompts: Annotated[tuple[Said, ...], BeforeValidator(as_list)] = Field(
+    prompts: Annotated[tuple[Said, ...], OneOrMany()] = Field(
         ("Are you still there?",), max_length=100, description="said one after the other, each after such a silence"
     )
     goodbye: Said = Field(
@@ -125,16 +123,11 @@ class Stalls(Model):
 class AssistantConfig(Model):
     """One assistant, as its YAML file says it."""
 
-    name: str = Field(
-        pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$",
-        description="lower-case letters, digits, - and _: how carriers and commands name it",
-        examples=["front-desk"],
-    )
-    language: str = Field(
+    name: Annotated[str, LEGAL_NAME] = Field(pattern=NAME, description="how carriers and commands name it")
+    language: Annotated[str, Legal("a language tag such as en-GB")] = Field(
         "en-US",
         pattern=r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$",
-        description="what is spoken, as a language tag; providers may be told another one",
-        examples=["en-GB"],
+        description="what is spoken; a provider may be told another one",
     )
     greeting: Said = Field("", description="the first words of a call; empty: wait for the caller's")
     system_prompt: str = Field("", max_length=200_000, description="what a language model is told before all else")

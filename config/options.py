@@ -7,11 +7,32 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
-from pydantic import AliasChoices, AliasPath, BaseModel, SecretStr
+from pydantic import AliasChoices, AliasPath, BaseModel, BeforeValidator, SecretStr
 from pydantic.fields import FieldInfo
 
-_NUMBERS = {int: "a whole number", float: "a number"}
+_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 _BOUNDS = {"gt": "over {}", "ge": "at least {}", "lt": "under {}", "le": "at most {}"}
+_LENGTHS = {"min_length": "at least {} {}", "max_length": "at most {} {}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Legal:
+    """Annotates a field whose type and bounds do not say in words what it may hold."""
+
+    text: str
+
+
+class OneOrMany(BeforeValidator):
+    """Annotates a list of texts for which one text may stand; the JSON schema says so."""
+
+    kind = "text, or a list of texts"
+
+    def __init__(self) -> None:
+        super().__init__(lambda value: value if isinstance(value, list | tuple) else (value,))
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        many = handler(schema)
+        return {"anyOf": [many["items"], many]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +104,37 @@ def _plain_types(annotation: Any) -> tuple[Any, ...]:
 def legal(field: FieldInfo) -> str:
     """What the field may hold, in words: "a whole number, at least 1, at most 65535"."""
     kind = _plain_types(field.annotation)[0]
+    if told := next((rule.text for rule in field.metadata if isinstance(rule, Legal)), None):
+        return told
     if get_origin(kind) is Literal:
         return " or ".join(map(str, get_args(kind)))
-    if kind in _NUMBERS:
-        return ", ".join([_NUMBERS[kind], *_bounds(field)])
-    if field.examples:
-        return f"text such as {field.examples[0]}"
-    return "text"
+    named = next((rule.kind for rule in field.metadata if isinstance(rule, OneOrMany)), None) or _named(kind)
+    words = ", ".join([named, *_bounds(field)])
+    if field.examples and kind is not bool:
+        words += f"{' ' if words == 'text' else ', '}such as {field.examples[0]}"
+    return words + (", or null" if type(None) in get_args(field.annotation) else "")
+
+
+def _named(kind: Any) -> str:
+    if kind in _NAMES:
+        return _NAMES[kind]
+    if get_origin(kind) is tuple:
+        return "text" if str in leaves(kind) else "a list of mappings"
+    is_mapping = get_origin(kind) is dict or (isinstance(kind, type) and issubclass(kind, BaseModel))
+    return "a mapping" if is_mapping else "text"
+
+
+def leaves(annotation: Any) -> set[Any]:
+    """The plain types in an annotation."""
+    inner = get_args(annotation)
+    return set().union(*map(leaves, inner)) if inner else {annotation}
 
 
 def _bounds(field: FieldInfo) -> list[str]:
-    found = [(text, getattr(limit, key, None)) for limit in field.metadata for key, text in _BOUNDS.items()]
+    unit = "characters" if field.annotation is str else "entries"
     return [
-        text.format(f"{bound:g}" if isinstance(bound, float) else bound) for text, bound in found if bound is not None
+        text.format(f"{bound:g}" if isinstance(bound, float) else bound, unit)
+        for limit in field.metadata
+        for key, text in (_BOUNDS | _LENGTHS).items()
+        if (bound := getattr(limit, key, None)) is not None
     ]

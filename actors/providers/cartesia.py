@@ -53,8 +53,8 @@ class CartesiaOptions(RemoteOptions):
     provider: ClassVar[str] = "cartesia"
     key_variable: ClassVar[str] = "CARTESIA_API_KEY"
 
-    base_url: BaseUrl = "wss://api.cartesia.ai"
-    model: str = Field("sonic-3", min_length=1, max_length=80)
+    base_url: BaseUrl = Field("wss://api.cartesia.ai", description="where the service is")
+    model: str = Field("sonic-3", min_length=1, max_length=80, description="sonic-...")
     voice: str = Field("f786b574-daa5-4673-aa0c-cbe3e8534c02", min_length=1, max_length=80, description="a voice's id")
     language: str = Field("", max_length=20, description="such as en; empty: the assistant's")
     speed: float | None = Field(None, ge=0.6, le=1.5, description="1 is the voice's own (sonic-3)")

@@ -24,6 +24,7 @@ from actors.media.audio import MULAW_8K, PCM_8K, PCM_16K, AudioFormat, Encoding
 from actors.providers.remote import BaseUrl, RemoteOptions
 from actors.providers.spec import Emit, EndOfTurn, Final, Interim, ProviderSpec, SessionFailed, SttSession, Use
 from actors.providers.websocket import Message, WebSocketClient
+from config.assistant import Words
 from config.problems import Problem
 
 KEEP_ALIVE, FINALIZE, CLOSE_STREAM = '{"type":"KeepAlive"}', '{"type":"Finalize"}', '{"type":"CloseStream"}'
@@ -53,12 +54,12 @@ class DeepgramOptions(RemoteOptions):
     provider: ClassVar[str] = "deepgram"
     key_variable: ClassVar[str] = "DEEPGRAM_API_KEY"
 
-    base_url: BaseUrl = "wss://api.deepgram.com"
-    model: str = Field("nova-3", min_length=1, max_length=80)
+    base_url: BaseUrl = Field("wss://api.deepgram.com", description="where the service is")
+    model: str = Field("nova-3", min_length=1, max_length=80, description="nova-... or flux-...")
     language: str = Field("", max_length=20, description="such as en-GB, or multi; empty: the assistant's")
     endpointing_ms: int = Field(250, ge=10, le=5000, description="silence after which the caller has finished")
     smart_format: bool = Field(False, description="digits and dates as one writes them; a little later")
-    keyterms: tuple[str, ...] = Field((), max_length=100, description="names to listen for (nova-3, flux)")
+    keyterms: Words = Field((), max_length=100, description="names to listen for (nova-3, flux)")
     eager_eot_threshold: float | None = Field(
         0.5, ge=0.3, le=0.9, description="flux: how sure it must be to begin an answer; null: wait for the end"
     )

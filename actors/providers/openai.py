@@ -43,10 +43,12 @@ class OpenAiOptions(RemoteOptions):
     provider: ClassVar[str] = "openai"
     key_variable: ClassVar[str] = "OPENAI_API_KEY"
 
-    base_url: BaseUrl = OPENAI_URL
-    model: str = Field("gpt-4.1-mini", min_length=1, max_length=200)
-    temperature: float | None = Field(None, ge=0, le=2)
-    max_tokens: int | None = Field(None, ge=1, le=100_000, description="the longest answer")
+    base_url: BaseUrl = Field(
+        OPENAI_URL, description="where the service is; http://127.0.0.1:11434/v1 is Ollama, which needs no key"
+    )
+    model: str = Field("gpt-4.1-mini", min_length=1, max_length=200, description="its name, as the service has it")
+    temperature: float | None = Field(None, ge=0, le=2, description="how free the answers are; null: the model's own")
+    max_tokens: int | None = Field(None, ge=1, le=100_000, description="the longest answer; null: the model's own")
     usage: bool | None = Field(None, description="ask how many tokens an answer has cost; left out: OpenAI itself only")
 
 

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, field_validator
 
 from actors.errors import ProviderError, Remedy
 from actors.providers.spec import Options, Use
+from config.options import Legal
 from config.problems import Problem
 
 CONNECT_S = 5.0  # for TCP, TLS and the handshake; a call's own `connect_ms` is usually shorter
@@ -34,7 +35,9 @@ def _checked_url(url: str) -> str:
     return url.rstrip("/")
 
 
-BaseUrl = Annotated[str, AfterValidator(_checked_url)]
+BaseUrl = Annotated[
+    str, AfterValidator(_checked_url), Legal("SCHEME://HOST[:PORT][/PATH] with the scheme http, https, ws or wss")
+]
 
 
 class RemoteOptions(Options):
@@ -47,7 +50,7 @@ class RemoteOptions(Options):
     key_variable: ClassVar[str]
 
     api_key: str = Field("", description="${NAME} of an environment variable; empty: the provider's usual one")
-    base_url: BaseUrl
+    base_url: BaseUrl = Field(description="where the service is")
 
     @field_validator("api_key", mode="before")
     @classmethod

@@ -14,19 +14,20 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from actors.providers.grammar import MAX_SENTENCES, Sentence, expand, fill, normalise, slot_names
 from actors.providers.script_problems import LAST_REPLY, script_problems
 from actors.providers.spec import Answered, ChatMessage, Emit, LlmSession, Options, ProviderSpec, Question, Token, Use
-from config.assistant import Model, Spoken, Texts, as_list
+from config.assistant import Model, Spoken, Words
+from config.options import OneOrMany
 from config.problems import Problem
 
 MATCH = 0.3  # shared words / all words of two sentences; below this they do not mean the same
 EXPECTED = 0.25  # what it counts to be named in the `next` of the intent before
 
 
-Sentences = Annotated[Texts, Field(max_length=MAX_SENTENCES)]
+Sentences = Annotated[tuple[str, ...], Field(min_length=1, max_length=MAX_SENTENCES), OneOrMany()]
 
 
 class Intent(Model):
@@ -43,9 +44,7 @@ class Intent(Model):
         description="answers, in rotation; {slot} is what was heard last, {last_reply} our last answer",
         examples=["On {day} from nine to five."],
     )
-    next: Annotated[tuple[str, ...], BeforeValidator(as_list)] = Field(
-        (), description="intents to prefer for what the caller says next", examples=["[confirm]"]
-    )
+    next: Words = Field((), description="intents to prefer for what the caller says next", examples=["[confirm]"])
     hang_up: bool = Field(False, description="the call is over once the answer was heard")
 
     @cached_property

@@ -15,22 +15,56 @@ if TYPE_CHECKING:
     from scripts.command import Commands
 
 _EXAMPLES = """
-callboard assistant apply assistants/reception.yaml
+callboard assistant new front-desk
+callboard assistant apply front-desk.yaml
+callboard assistant apply assistants/reception.yaml --strict
+callboard assistant schema > assistant.schema.json
 callboard assistant list
 callboard assistant show reception
 """
 
 
 def register(commands: Commands) -> None:
-    group = add_group(commands, "assistant", "apply, list and show assistants", _EXAMPLES)
+    group = add_group(commands, "assistant", "write, apply, list and show assistants", _EXAMPLES)
+    new = add_command(group, "new", "write a file to start from: NAME.yaml", _EXAMPLES, write_new)
+    new.add_argument("name", metavar="NAME", help="the assistant's name: lower-case letters, digits, - and _")
+    new.add_argument("--output", metavar="FILE", type=Path, help="write this file; it must not be there yet")
     apply = add_command(group, "apply", "make a YAML file the assistant's next version", _EXAMPLES, apply_file)
     apply.add_argument("file", metavar="FILE", type=Path, help="the assistant's YAML file")
     apply.add_argument("--strict", action="store_true", help="refuse what is doubtful, too, instead of warning")
     add_json_flag(apply)
+    add_command(group, "schema", "print the file's JSON Schema, for editors", _EXAMPLES, print_schema)
     add_json_flag(add_command(group, "list", "list the assistants", _EXAMPLES, list_assistants))
     show = add_command(group, "show", "show an assistant's newest version as YAML", _EXAMPLES, show_assistant)
     show.add_argument("name", metavar="NAME", help="the assistant's name or number")
     add_json_flag(show)
+
+
+def write_new(args: argparse.Namespace) -> int:
+    import re
+
+    from config.assistant import LEGAL_NAME, NAME
+    from config.errors import ConfigError
+    from scripts.assistant_template import assistant_template
+
+    if not re.fullmatch(NAME, args.name):
+        raise ConfigError(f"NAME {args.name!r:.70}: legal: {LEGAL_NAME.text}")
+    path = args.output or Path(f"{args.name}.yaml")
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(assistant_template(args.name))
+    except FileExistsError:
+        raise ConfigError(f"{path}: is there already, and is not overwritten") from None
+    console().print(f"{path}: change it, then: callboard assistant apply {path}", markup=False)
+    return OK
+
+
+def print_schema(args: argparse.Namespace) -> int:
+    from actors.providers.registry import Registry
+    from scripts.assistant_schema import assistant_schema
+
+    print_json(assistant_schema(Registry(load_environment().extra_providers)))
+    return OK
 
 
 def apply_file(args: argparse.Namespace) -> int:
@@ -67,7 +101,7 @@ def list_assistants(args: argparse.Namespace) -> int:
         for a in assistants
     )
     columns = ("id", "name", "version", "hears with", "thinks with", "speaks with")
-    print_table(columns, rows, empty="no assistants yet: `callboard assistant apply FILE` makes one")
+    print_table(columns, rows, empty="no assistants yet: `callboard assistant new NAME` writes a file to start from")
     return OK
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from config.assistant import AssistantConfig
 from scripts.callboard import main
 from scripts.commands.demo import ASSISTANT
 
@@ -204,6 +205,36 @@ def test_a_wrong_assistant_file_names_the_field(content: str, complaint: str, ru
     assert out == "" and "Traceback" not in err
     assert complaint in err and str(file) in err
     assert code == 2
+
+
+def test_a_new_assistant_is_written_and_applies(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run("assistant", "new", "front-desk")
+    assert (code, out, err) == (0, "front-desk.yaml: change it, then: callboard assistant apply front-desk.yaml\n", "")
+    assert run("assistant", "apply", "front-desk.yaml", "--strict")[:2] == (0, "front-desk: assistant 1, version 1\n")
+    before = Path("front-desk.yaml").read_text()
+    code, _, err = run("assistant", "new", "front-desk")
+    assert code == 2 and "front-desk.yaml: is there already, and is not overwritten" in err
+    assert Path("front-desk.yaml").read_text() == before
+    assert run("assistant", "new", "front-desk", "--output", "other.yaml")[0] == 0
+    code, _, err = run("assistant", "new", "Front Desk")
+    assert code == 2 and "NAME 'Front Desk': legal: 1 to 63 lower-case letters" in err
+    assert sorted(path.name for path in tmp_path.glob("*.yaml")) == ["front-desk.yaml", "other.yaml"]
+
+
+def test_the_schema_for_editors_is_printed(run: Run) -> None:
+    code, out, _ = run("assistant", "schema")
+    assert code == 0 and json.loads(out)["properties"].keys() == AssistantConfig.model_fields.keys()
+
+
+def test_what_is_doubtful_is_warned_of_or_refused(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "desk.yaml"
+    file.write_text(DESK.replace("Hello.", "Hello {name}."))
+    code, out, err = run("assistant", "apply", str(file), "--json")
+    assert code == 0 and json.loads(out)["version"] == 1
+    assert err == f"callboard: warning: {file}:3: greeting: has a slot in braces, which is said as it stands\n"
+    code, out, err = run("assistant", "apply", str(file), "--strict")
+    assert (code, out) == (2, "") and err.startswith(f"callboard: bad_config: {file}:3: greeting: ")
 
 
 def test_an_assistant_file_that_is_not_there(run: Run, tmp_path: Path) -> None:

@@ -1,0 +1,145 @@
+"""Writes docs/assistant.md from the models: every field of an assistant's file, and every provider's options."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from actors.providers.embedded import ARPABET
+from actors.providers.registry import Registry
+from config.assistant import AssistantConfig
+from config.options import legal
+
+KIND_TITLES = {"stt": "who hears", "llm": "who thinks", "tts": "who speaks"}
+_HEAD = "| field | default | legal | what it does |\n|---|---|---|---|"
+
+
+def assistant_page() -> str:
+    """The text of docs/assistant.md."""
+    return "\n".join([_INTRODUCTION, *_model("", AssistantConfig), _PROVIDERS, *_providers(), _PRONUNCIATIONS])
+
+
+def default_of(field: FieldInfo) -> str:
+    """As YAML has it on one line; empty for a field that must be there."""
+    if field.is_required():
+        return ""
+    text = yaml.safe_dump(_plain(field.default), default_flow_style=True, width=1000, allow_unicode=True)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def inner_model(field: FieldInfo) -> type[BaseModel] | None:
+    """The model of a group of fields, or of each entry of a list."""
+    kinds = (field.annotation, *get_args(field.annotation))
+    found = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+    return None if found is None or "provider" in found.model_fields else found
+
+
+def _model(prefix: str, model: type[BaseModel]) -> Iterator[str]:
+    yield _HEAD
+    groups: list[tuple[str, str, type[BaseModel]]] = []
+    for name, field in model.model_fields.items():
+        inner = inner_model(field)
+        if inner:
+            groups.append((name, field.description or "", inner))
+        default = "**required**" if field.is_required() else "see below" if inner else _code(default_of(field))
+        yield f"| `{prefix}{name}` | {default} | {_cell(legal(field))} | {_cell(field.description or '')} |"
+    for name, description, inner in groups:
+        yield f"\n### `{prefix}{name}`: {description}\n"
+        yield from _model(f"{prefix}{name}[]." if _is_list(model, name) else f"{prefix}{name}.", inner)
+
+
+def _is_list(model: type[BaseModel], name: str) -> bool:
+    return bool(get_args(model.model_fields[name].annotation))
+
+
+def _providers() -> Iterator[str]:
+    for spec in Registry().list():
+        yield f"\n## `{spec.kind}: {{provider: {spec.name}}}` ({KIND_TITLES[spec.kind]})\n"
+        key = getattr(spec.options, "key_variable", "")
+        yield f"{spec.summary}." + (f" Its key: `{key}`." if key else "") + "\n"
+        yield from _model("", spec.options)
+
+
+def _code(text: str) -> str:
+    return f"`{_cell(text)}`" if text else ""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+_INTRODUCTION = """# An assistant's file
+
+One YAML file says what an assistant says, hears and thinks, and with whom. `callboard assistant new NAME` writes one to
+start from, `callboard assistant apply FILE` checks it and makes it the assistant's next version: calls that begin from
+now on get it. Written from the models by
+`python -c "from scripts.assistant_page import assistant_page; print(assistant_page(), end='')" > docs/assistant.md`.
+
+`apply` names all that is wrong at once, each with its line and with what is legal. Refused is what can never work: an
+unknown field or provider, a value out of its range, a voice or language that the embedded engines do not have, a word
+that the recognizer does not know, a name in `next` or in braces that names nothing, a key that stands twice. What may
+work is a warning: a provider whose key is not set here (the server's environment may have it), a sentence that another
+intent always takes, a slot that nothing uses. `--strict` refuses these, too. `callboard serve --assistant FILE` and
+`callboard providers check --assistant FILE` check the same.
+
+YAML reads some plain words as something else: `yes`, `no`, `on`, `off` as true and false, `12:30` as a number, and
+`2026-01-02` as a date. Put them in quotes where they are meant as text.
+
+A file has at most 2 MB and 200,000 values, aliases (`*name`) counted as what they stand for. Where a list of texts is
+legal, one text will do.
+
+## In an editor
+
+`callboard assistant schema > assistant.schema.json` writes a JSON Schema. An editor with the YAML language server
+(VS Code with the YAML extension, Neovim, Emacs, JetBrains) offers the fields and marks what is wrong while you type, if
+the assistant's file begins with
+
+```yaml
+# yaml-language-server: $schema=assistant.schema.json
+```
+
+## The fields
+"""
+
+_PROVIDERS = """
+## Providers
+
+`stt`, `llm` and `tts` each name a provider, with its options beside its name, or a list of providers: a chain, whose
+next member takes over when one is exhausted.
+
+```yaml
+stt: embedded                                     # a name alone: without options
+tts: {provider: embedded, voice: en-us+f3}
+llm:
+  - {provider: openai, model: gpt-4.1-mini}
+  - {provider: script, intents: [...]}            # takes over
+```
+
+A key never stands in the file: `api_key: ${MY_KEY}` names the environment variable that holds it."""
+
+_PRONUNCIATIONS = f"""
+## Words that the recognizer does not know
+
+The embedded recognizer (`stt: {{provider: embedded}}`) hears the sentences of the `script`, and knows how some 126,000
+English words sound. For any other word, say how it sounds; the same replaces what the dictionary says:
+
+```yaml
+stt:
+  provider: embedded
+  pronunciations:
+    callboard: K AO L B AO R D
+    zorblax: [Z AO R B L AE K S, Z ER B L AH K S]     # said in two ways
+```
+
+The sounds are those of ARPAbet (`AA1` and `AA0` count as `AA`): {ARPABET}. The
+[CMU dictionary](http://www.speech.cs.cmu.edu/cgi-bin/cmudict) shows them for words that sound alike. Write numbers and
+abbreviations as words: `room twelve`, not `room 12`.
+"""
