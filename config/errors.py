@@ -24,3 +24,14 @@ class ConfigError(BadInput):
     """An option, an assistant's file or a command line holds a value that is not legal."""
 
     code = "bad_config"
+
+
+def shown(value: object, width: int = 40) -> str:
+    """What a peer sent, for an error's text: short, and cheap and safe however long or deeply nested it is."""
+    if isinstance(value, str | bytes):
+        return repr(value[:width]) + ("..." if len(value) > width else "")
+    if isinstance(value, int) and value.bit_length() > 64:
+        return "a huge number"
+    if value is None or isinstance(value, bool | int | float):
+        return repr(value)
+    return {"dict": "an object", "list": "a list"}.get(type(value).__name__, type(value).__name__)

@@ -10,6 +10,7 @@ hiccup of the network does not delay the rest of the call.
 
 from __future__ import annotations
 
+from collections import deque
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,6 +31,7 @@ from actors.call.wire import PlayoutMode, WireEars
 from actors.errors import Result
 from actors.media.audio import FRAME_MS, PCM_16K, AudioFormat, Encoding
 from actors.media.resample import Converter
+from config.errors import shown
 from transports import rtvi, websocket
 from transports.connection import CALLER_HUNG_UP
 from transports.rtvi import Audio, Message, RtviError, UnsupportedAudio
@@ -38,6 +40,7 @@ from transports.upgrade import WebSocketConnection
 PLAYER_RATES = (16000, 24000)
 MAX_TEXT_CHARACTERS = 2000  # of one `send-text`
 MAX_BUTTONS = 32  # of one `dtmf`
+EARLY_MESSAGES = 100  # that wait for `bot-ready`; older ones are dropped
 SILENT_FRAMES = 10  # so many are sent before a pause counts as one: words do not tear apart
 _DIGITS = frozenset("0123456789*#ABCD")
 _LEGAL_MAJORS = ("1", "2")  # of the client's protocol
@@ -67,14 +70,14 @@ class RtviWire(WebSocketConnection):
         self._from_mic: Converter
         self._silent_frames = SILENT_FRAMES
         self._ready_id: str | None = None
+        self._waiting: deque[bytes] | None = deque(maxlen=EARLY_MESSAGES)  # until `bot-ready` was sent
         self._speaking = False
         self._last_word = ""
 
     # --- the wire --------------------------------------------------------------------------------------------
 
     def open(self, ears: WireEars) -> None:
-        if self._ready_id is not None:
-            self._greet(self._ready_id)
+        self._greet(self._ready_id or "")
         super().open(ears)
 
     def send_audio(self, payload: bytes) -> None:
@@ -123,7 +126,7 @@ class RtviWire(WebSocketConnection):
 
     def _stopped(self, interrupted: bool) -> None:
         if interrupted:  # also what was not audible yet: its text will not be spoken
-            self._tell_client("bot-interrupted")
+            self._tell_client("server-message", {"type": "interrupted"})
         if self._speaking:
             self._speaking = False
             self._tell_client("bot-stopped-speaking")
@@ -163,17 +166,17 @@ class RtviWire(WebSocketConnection):
                 self.end(CALLER_HUNG_UP)
                 self.close(1000)
             case "client-message":
-                raise Refused(f"no such request: {message.data.get('t')!r:.40}")
+                raise Refused(f"no such request: {shown(message.data.get('t'))}")
             case other:
-                raise Refused(f"messages of type {other!r:.40} are not used here")
+                raise Refused(f"messages of type {shown(other)} are not used here")
 
     def _on_ready(self, message: Message) -> None:
         again, self._ready_id = self._ready_id is not None, message.id
         version = message.data.get("version")
-        if not isinstance(version, str) or version.split(".")[0] not in _LEGAL_MAJORS:
-            complaint = f"version must be {rtvi.PROTOCOL_VERSION} or compatible, got {version!r:.20}"
+        if not isinstance(version, str) or version.partition(".")[0] not in _LEGAL_MAJORS:
+            complaint = f"version must be {rtvi.PROTOCOL_VERSION} or compatible, got {shown(version, 20)}"
             self._tell_client("error-response", {"error": complaint}, message.id)
-        if again:
+        if again and self._waiting is None:
             self._greet(message.id)
         else:
             self.hand_over()
@@ -181,10 +184,19 @@ class RtviWire(WebSocketConnection):
     # --- inside ----------------------------------------------------------------------------------------------
 
     def _greet(self, identity: str) -> None:
-        self._tell_client("bot-ready", {"version": rtvi.PROTOCOL_VERSION, "about": {"library": "callboard"}}, identity)
+        """Nothing is sent before this, as clients take it for the beginning: what there was to say waits."""
+        about = {"version": rtvi.PROTOCOL_VERSION, "about": {"library": "callboard"}}
+        self._send(rtvi.message_frame("bot-ready", about, identity))
+        waiting, self._waiting = self._waiting or (), None
+        for frame in waiting:
+            self._send(frame)
 
     def _tell_client(self, kind: str, data: dict[str, Any] | None = None, identity: str = "") -> None:
-        self._send(rtvi.message_frame(kind, data, identity))
+        frame = rtvi.message_frame(kind, data, identity)
+        if self._waiting is None:
+            self._send(frame)
+        else:
+            self._waiting.append(frame)
 
     def _send(self, frame: bytes) -> None:
         self._write(websocket.frame(websocket.BINARY, frame))

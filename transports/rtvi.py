@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from config.errors import BadInput
+from config.errors import BadInput, shown
 
 PROTOCOL_VERSION = "2.1.0"
 LABEL = "rtvi-ai"
@@ -23,6 +23,7 @@ LEGAL_RATES = range(8000, 48001)
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types
 _AUDIO_BYTES, _SAMPLE_RATE, _CHANNELS = 3, 4, 5  # fields of AudioRawFrame
 _DATA = 1  # field of MessageFrame
+MAX_FIELDS = 32  # of one protobuf message: ours have up to 6
 
 
 class RtviError(BadInput):
@@ -72,11 +73,11 @@ Event = Audio | Message | Ignored
 
 def receive(frame: bytes) -> Event:
     """The frame of one binary message as an event. Raises `RtviError`."""
-    event: Event = Ignored()
+    branch, content = 0, b""
     for number, value in _fields(frame):  # of several branches of a oneof the last one counts
         if number in _BRANCHES and isinstance(value, bytes):
-            event = _BRANCHES[number](value)
-    return event
+            branch, content = number, value
+    return _BRANCHES[branch](content) if branch else Ignored()
 
 
 def audio_frame(pcm: bytes, rate: int) -> bytes:
@@ -121,8 +122,11 @@ def _read_varint(data: bytes, at: int) -> tuple[int, int]:
 
 def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
     """Number and value of each field: an int of a varint, else its bytes."""
-    at = 0
+    at = count = 0
     while at < len(data):
+        count += 1
+        if count > MAX_FIELDS:
+            raise RtviError(f"a protobuf message has more than {MAX_FIELDS} fields")
         tag, at = _read_varint(data, at)
         number, kind = tag >> 3, tag & 7
         if kind == _VARINT:
@@ -176,7 +180,7 @@ def _message(frame: bytes) -> Message | Ignored:
         return Ignored()
     kind, identity, data = message.get("type"), message.get("id", ""), message.get("data")
     if not isinstance(kind, str) or not isinstance(identity, str):
-        raise BadMessage(f"type and id must be strings, got {kind!r:.40} and {identity!r:.40}")
+        raise BadMessage(f"type and id must be strings, got {shown(kind)} and {shown(identity)}")
     if data is not None and not isinstance(data, dict):
         raise BadMessage(f"data of {kind:.40} must be an object, got {type(data).__name__}")
     return Message(kind, identity, data or {})

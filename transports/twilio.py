@@ -15,7 +15,7 @@ import orjson
 
 from actors.call.wire import PlayoutMode
 from actors.media.audio import MULAW_8K
-from config.errors import BadInput
+from config.errors import BadInput, shown
 from transports.connection import CALLER_HUNG_UP
 from transports.upgrade import WebSocketConnection
 
@@ -148,7 +148,7 @@ class TwilioStream:
         message = _load(text)
         name = message.get("event")
         if not isinstance(name, str):
-            raise TwilioError(f"event must be a string, got {name!r:.40}")
+            raise TwilioError(f"event must be a string, got {shown(name)}")
         if name not in _KNOWN:
             return Ignored()
         following = _NEXT.get((self.state, name))
@@ -165,7 +165,7 @@ class TwilioStream:
         if name == "start":
             return self._start(stream_sid, _object(message, "start"))
         if stream_sid != self._stream_sid:
-            raise TwilioError(f"streamSid must be that of start, got {stream_sid!r:.70}")
+            raise TwilioError(f"streamSid must be that of start, got {shown(stream_sid, 70)}")
         if name == "media":
             return _media(_object(message, "media"))
         if name == "mark":
@@ -176,17 +176,20 @@ class TwilioStream:
 
     def _start(self, stream_sid: str, start: dict[str, Any]) -> Started:
         if not _STREAM_SID.fullmatch(stream_sid):
-            raise TwilioError(f"streamSid must be 1-64 letters and digits, got {stream_sid!r:.70}")
+            raise TwilioError(f"streamSid must be 1-64 letters and digits, got {shown(stream_sid, 70)}")
         media_format = _object(start, "mediaFormat")
-        if media_format.get("encoding") != "audio/x-mulaw" or str(media_format.get("sampleRate")) != "8000":
-            raise UnsupportedMedia(f"mediaFormat must be audio/x-mulaw at 8000, got {media_format!r:.100}")
+        if media_format.get("encoding") != "audio/x-mulaw" or media_format.get("sampleRate") not in (8000, "8000"):
+            got = f"{shown(media_format.get('encoding'))} at {shown(media_format.get('sampleRate'))}"
+            raise UnsupportedMedia(f"mediaFormat must be audio/x-mulaw at 8000, got {got}")
         parameters = start.get("customParameters") or {}
         if not isinstance(parameters, dict):
-            raise TwilioError(f"start.customParameters must be an object, got {parameters!r:.40}")
+            raise TwilioError(f"start.customParameters must be an object, got {shown(parameters)}")
         self._stream_sid, sid = stream_sid, stream_sid.encode()
         self._media = b'{"event":"media","streamSid":"' + sid + b'","media":{"payload":"%b"}}'
         self._mark = b'{"event":"mark","streamSid":"' + sid + b'","mark":{"name":%b}}'
         self._clear = b'{"event":"clear","streamSid":"' + sid + b'"}'
+        if not all(isinstance(value, str | int | float) for value in parameters.values()):
+            raise TwilioError("start.customParameters must hold texts")
         return Started(stream_sid, _text(start, "callSid"), {name: str(value) for name, value in parameters.items()})
 
     def media(self, payload: bytes) -> bytes:
@@ -213,14 +216,14 @@ def _load(text: bytes) -> dict[str, Any]:
 def _text(source: dict[str, Any], name: str) -> str:
     value = source.get(name)
     if not isinstance(value, str):
-        raise TwilioError(f"{name} must be a string, got {value!r:.40}")
+        raise TwilioError(f"{name} must be a string, got {shown(value)}")
     return value
 
 
 def _object(source: dict[str, Any], name: str) -> dict[str, Any]:
     value = source.get(name)
     if not isinstance(value, dict):
-        raise TwilioError(f"{name} must be an object, got {value!r:.40}")
+        raise TwilioError(f"{name} must be an object, got {shown(value)}")
     return value
 
 

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tornado.util import _websocket_mask as unmask  # C where Tornado's speedups were built, Python elsewhere
-
 from config.errors import BadInput
+
+try:
+    from tornado.speedups import websocket_mask as unmask  # C: 0.1 us for 20 ms of audio, 0.7 in Python
+except ImportError:  # Tornado was built without, or has them no more
+    from transports.masking import unmask
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 _FIN, _RESERVED, _OPCODE, _MASKED, _LENGTH = 0x80, 0x70, 0x0F, 0x80, 0x7F

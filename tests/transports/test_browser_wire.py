@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
+import re
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -17,6 +19,7 @@ from actors.call.events import (
     AssistantWords,
     CallEnding,
     CallerWords,
+    NotAnswered,
     TurnMeasured,
     VoiceEnded,
     VoiceStarted,
@@ -25,6 +28,7 @@ from actors.call.wire import PlayoutMode
 from actors.errors import Result, Termination
 from actors.media.audio import PCM_16K
 from tests.transports.peers import FAST, Peer, Switchboard, context, masked
+from transports import browser
 from transports.browser import SILENT_FRAMES, RtviWire
 from transports.connection import Limits
 from transports.rtvi import Audio, Event, Message, audio_frame, message_frame, receive
@@ -204,7 +208,7 @@ async def test_the_client_sees_what_happens(connect: Connect) -> None:
         ("metrics", {"ttfb": [{"processor": "llm_first_token", "value": 0.2013}], "turn": 1}),
         ("bot-started-speaking", {}),
         ("metrics", {"processing": [{"processor": "turn_latency", "value": 0.812}], "turn": 1}),
-        ("bot-interrupted", {}),
+        ("server-message", {"type": "interrupted"}),
         ("bot-stopped-speaking", {}),
         ("bot-transcription", {"text": "From nine", "interrupted": True}),
     ]
@@ -264,8 +268,29 @@ async def test_a_client_of_another_version_is_told_and_served(connect: Connect, 
     switchboard = Switchboard()
     peer = await connect(switchboard)
     say(peer, message_frame("client-ready", {"version": version}))
-    assert (await message(peer))[0] == "error-response"
     assert (await message(peer))[0] == "bot-ready"
+    assert (await message(peer))[0] == "error-response"
+
+
+async def test_nothing_is_sent_before_bot_ready(connect: Connect) -> None:
+    switchboard = Switchboard(opens=False)
+    peer = await connect(switchboard)
+    say(peer, message_frame("client-message", {"t": "sing"}, "q"), READY)
+    _, wire, ears = await switchboard.call()
+    wire.observe(AssistantSays(1, "Hello."))  # the call speaks before its transport has opened the wire
+    wire.observe(NotAnswered("no"))
+    wire.open(ears)
+    assert [(await message(peer))[0] for _ in range(4)] == ["bot-ready", "error-response", "bot-tts-text", "error"]
+
+
+def test_only_what_the_published_client_knows_is_sent() -> None:
+    """The server's messages of @pipecat-ai/client-js 1.13.1 (`RTVIMessageType`); it warns of any other."""
+    known = {"bot-ready", "error", "error-response", "server-message", "server-response", "metrics", "bot-output"}
+    known |= {"user-started-speaking", "user-stopped-speaking", "user-transcription", "user-llm-text"}
+    known |= {"bot-started-speaking", "bot-stopped-speaking", "bot-transcription", "bot-tts-text"}
+    source = inspect.getsource(browser)
+    sent = set(re.findall(r"(?:_tell_client|message_frame)\(\s*\"([a-z-]+)\"", source))
+    assert len(sent) > 8 and sent <= known
 
 
 @pytest.mark.parametrize(

@@ -135,9 +135,9 @@ function onMessage({ type, data }) {
   if (type === "user-transcription") transcript.heard(data.text, data.final);
   else if (type === "bot-tts-text") transcript.saying(data.text);
   else if (type === "bot-transcription") transcript.said(data.text, data.interrupted);
-  else if (type === "bot-interrupted") transcript.interrupted();
+  else if (type === "server-message" && data?.type === "interrupted") transcript.interrupted();
   else if (type === "metrics") latency.add(data);
-  else if (type === "error-response") show(data.error, "bad");
+  else if (type === "error-response" || (type === "error" && !data.fatal)) show(data.error, "bad");
 }
 
 function draw() {

@@ -134,7 +134,7 @@ export class Call extends EventTarget {
       this.caller?.interrupted();
     } else if (type === "bot-stopped-speaking") {
       this.caller?.answered();
-    } else if (type === "bot-interrupted") {
+    } else if (type === "server-message" && data?.type === "interrupted") {
       this.playback.port.postMessage("flush");
     }
     this.dispatchEvent(new CustomEvent("message", { detail: { type, data } }));
