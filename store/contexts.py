@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 
 from config.errors import BadInput
 from store.engine import Clock, Database, utc_now
-from store.errors import ContextExpired, ContextLost, ContextUsed, UnknownContext
+from store.errors import ContextExpired, ContextLost, ContextUsed, KeyRevoked, UnknownContext
 from store.records import LOST_REASONS, Assistant, CallContext
-from store.tables import CallContextTable, ConversationTable
+from store.tables import ApiKeyTable, CallContextTable, ConversationTable
 
 MAX_FIELD_CHARS = 256
 
@@ -32,6 +32,7 @@ class _Call:
     caller: str
     callee: str
     provider_call_id: str | None
+    api_key_id: int | None
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
@@ -53,14 +54,16 @@ class ContextRepository:
         callee: str = "",
         provider_call_id: str | None = None,
         direction: str = "inbound",
+        api_key_id: int | None = None,
     ) -> CallContext:
         """A context and its conversation; for a repeated `provider_call_id` the ones that are there already.
 
         A repeat counts for the same project, assistant and provider only, and renews the time of a context that no
-        media connection has claimed yet. An anonymous caller is "". Raises `BadInput` for a text that is too long.
+        media connection has claimed yet; the key that it came with is the one that counts. An anonymous caller is "".
+        Raises `BadInput` for a text that is too long.
         """
         owner = (assistant.project_id, assistant.id, assistant.version)
-        call = _Call(*owner, provider, direction, caller, callee, provider_call_id)
+        call = _Call(*owner, provider, direction, caller, callee, provider_call_id, api_key_id)
         try:
             return self._open(call)
         except IntegrityError:  # the carrier's other attempt has made it since we looked
@@ -70,7 +73,8 @@ class ContextRepository:
         """The context, which from now on belongs to whoever called this, and to nobody else.
 
         `owner` (a worker's incarnation) is noted in the conversation, so that `close_lost` finds it.
-        Raises `UnknownContext` (also for another provider's), `ContextUsed`, `ContextLost`, `ContextExpired`.
+        Raises `UnknownContext` (also for another provider's), `ContextUsed`, `ContextLost`, `ContextExpired`, and
+        `KeyRevoked` where the key that announced the call is of no use any more.
         """
         now, table = self._now(), CallContextTable
         is_it = (table.id == context_id) & (table.provider == provider)
@@ -84,6 +88,7 @@ class ContextRepository:
                 raise _unknown(context_id, provider)
             conversation = session.get_one(ConversationTable, row.conversation_id)
             if done.rowcount == 1:
+                _check_key(session, row)
                 conversation.owner = owner or None
                 return record(row)
             if row.claimed_at:
@@ -104,7 +109,7 @@ class ContextRepository:
         with self._database.write() as session:
             row = _repeated(session, call) or _insert(session, call, now, expires_at)
             if row.claimed_at is None:
-                row.expires_at = expires_at
+                row.expires_at, row.api_key_id = expires_at, call.api_key_id
             return record(row)
 
 
@@ -141,7 +146,15 @@ def record(row: CallContextTable) -> CallContext:
         callee=row.callee,
         provider_call_id=row.provider_call_id,
         expires_at=row.expires_at,
+        api_key_id=row.api_key_id,
     )
+
+
+def _check_key(session: Session, row: CallContextTable) -> None:
+    """What is raised here undoes the claim."""
+    revoked_at = session.scalar(select(ApiKeyTable.revoked_at).where(ApiKeyTable.id == row.api_key_id))
+    if revoked_at is not None:
+        raise KeyRevoked(f"context {row.id}: the API key that announced it was revoked at {_clock(revoked_at)}")
 
 
 def _unknown(context_id: UUID, provider: str) -> UnknownContext:

@@ -73,6 +73,12 @@ class InvalidKey(BadInput):
     http_status = 401
 
 
+class KeyRevoked(InvalidKey):
+    """The API key with which a call was announced was revoked before its media connected."""
+
+    code = "key_revoked"
+
+
 class SchemaMismatch(CallboardError):
     """A newer program has changed the database's schema."""
 

@@ -60,6 +60,7 @@ class CallContext:
     callee: str
     provider_call_id: str | None
     expires_at: datetime
+    api_key_id: int | None = None  # the key with which it was announced
 
 
 # --- written behind by the ledger --------------------------------------------------------------------------------

@@ -178,6 +178,7 @@ class CallContextTable(Table):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     claimed_at: Mapped[datetime | None]
+    api_key_id: Mapped[int | None]  # None: its carrier signed, or nobody had to show a key
 
 
 class MessageTable(Table):

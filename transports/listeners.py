@@ -66,8 +66,7 @@ class AudioSocketListener:
         services = self.services
         try:
             with services.gate.enter():
-                claim = services.contexts.claim
-                wire.accept(await services.database.run(claim, identity, wire.provider, services.owner))
+                wire.accept(await services.claim(identity, wire.provider))
         except CallboardError as error:
             services.metrics.call_refused(wire.provider, error.code)
             wire.reject(error)

@@ -33,7 +33,7 @@ class MediaSocket(Handler):
         self.check_signature(spec)
         services = self.services
         with services.gate.enter():
-            claimed = await services.database.run(services.contexts.claim, identity, spec.name, services.owner)
+            claimed = await services.claim(identity, spec.name)
             wire = partial(self._wire, spec.wire, claimed)
             if not await take_over(self, key, wire):
                 peer, line = str(self.request.remote_ip), "peer left before its upgrade: provider=%s peer=%s"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, ClassVar, Literal
@@ -16,6 +17,7 @@ from tornado.web import HTTPError
 
 from actors.call.wire import Wire
 from actors.services.metrics import Metrics
+from config.assistant import AssistantConfig
 from config.errors import BadInput, CallboardError
 from config.logging import peer_line
 from config.settings import Settings
@@ -34,6 +36,7 @@ from transports.gate import Gate, GateClosed
 from transports.hosts import Hosts
 from transports.readiness import Readiness
 from transports.requests import FrontHandler, Intake
+from transports.versions import Versions
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +66,8 @@ class AppServices:
     readiness: Readiness = field(init=False)
     intake: Intake = field(init=False)  # unfinished HTTP requests
     hosts: Hosts = field(init=False)
+    prepare: Callable[[AssistantConfig], object] = bool  # what is done once for each version of an assistant
+    versions: Versions = field(init=False)
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -71,6 +76,17 @@ class AppServices:
         object.__setattr__(self, "gate", Gate(settings.limits.max_calls, self.live_calls))
         object.__setattr__(self, "intake", Intake(settings.limits.unfinished_bytes, self.limits.request_s))
         object.__setattr__(self, "hosts", Hosts.from_settings(settings))
+        object.__setattr__(self, "versions", Versions(self.database, self.prepare))
+
+    async def claim(self, context_id: UUID, provider: str) -> CallContext:
+        """As `ContextRepository.claim`, for this worker; on the same trip `versions` learns the call's assistant."""
+        return await self.database.run(self._claim, context_id, provider)
+
+    def _claim(self, context_id: UUID, provider: str) -> CallContext:
+        context = self.contexts.claim(context_id, provider, self.owner)
+        with suppress(CallboardError):  # whoever starts the call asks again, and has somewhere to write its end
+            self.versions.load(context)
+        return context
 
     def live_calls(self) -> int:
         """The calls that this worker has taken: their wires are connected."""

@@ -55,6 +55,7 @@ class CallWebhook(Handler):
             caller=call.caller,
             callee=call.callee,
             provider_call_id=call.provider_call_id,
+            api_key_id=key.id if key else None,
         )
         services.metrics.call_set_up(spec.name)
         return spec.answer(context, services.settings.public_host)

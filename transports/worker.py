@@ -16,6 +16,7 @@ from tornado.netutil import bind_sockets
 from actors.call.switchboard import Switchboard
 from actors.call.wire import Wire
 from actors.engines.pool import close_engines
+from actors.errors import Result
 from actors.loop.local import Local
 from actors.loop.system import LoopSystem
 from actors.media.clock import MediaClock
@@ -28,12 +29,13 @@ from actors.services.ledger import Flush, Ledger, OpenLedger
 from actors.services.metrics import Metrics
 from actors.services.pace import Pulse, WorkClock
 from actors.services.shared import Services
+from config.assistant import AssistantConfig
 from config.errors import CallboardError
 from config.settings import Settings
 from store.audit import AuditRepository
 from store.engine import Database
 from store.migrations import migrate
-from store.records import CallContext, OwnerLost
+from store.records import CallContext, ConversationEnd, OwnerLost
 from store.shared import NodeInfo, SharedState
 from transports.app import make_server
 from transports.connection import Limits
@@ -88,7 +90,7 @@ class Worker:
         self._services = Local(
             Services(self.registry, self.clock, self._ledger, self.metrics, settings.limits, self.work)
         )
-        self._starting: set[asyncio.Task[None]] = set()
+        self._starting: set[asyncio.Task[Any]] = set()
         self._directory = Directory(self.system, self.clock, self.metrics, self.link.worker)
         if isinstance(self.link, Alone):
             self.link.answering = self
@@ -108,6 +110,7 @@ class Worker:
             owner=self.link.incarnation,
             metrics=self.metrics,
             shared=self.shared,
+            prepare=self.registry.prepare,
         )
         self._leases = Leases(self.shared, self.link.incarnation, self._app.live_contexts)
         self._leases.start()
@@ -210,20 +213,37 @@ class Worker:
             log.error("%s within %.0f s", failure, limit_s)
 
     def _connect(self, context: CallContext, wire: Wire) -> None:
-        """A listener has a wire for this context: start the call as soon as its assistant is known."""
-        task = asyncio.get_running_loop().create_task(self._start_call(context, wire))
+        """A listener has a wire for this context: start the call, or as soon as its assistant is known."""
+        if (assistant := self._app.versions.known(context)) is not None:
+            self._begin(context, assistant, wire)
+            return
+        task = asyncio.get_running_loop().create_task(self._load_and_begin(context, wire))
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
 
-    async def _start_call(self, context: CallContext, wire: Wire) -> None:
+    async def _load_and_begin(self, context: CallContext, wire: Wire) -> None:
         try:
-            assistant = await self.database.run(
-                self._app.assistants.get_version, context.assistant_id, context.assistant_version
-            )
+            assistant = await self.database.run(self._app.versions.load, context)
+            self._begin(context, assistant, wire)
+        except asyncio.CancelledError:
+            self._give_up(context, wire, "shutdown", "")
+            raise
         except CallboardError as error:
             log.error("call %s: refused: %s: %s", context.id, error.code, error)
-            wire.hang_up()
-            return
-        start = StartCall(context, assistant.config, Local(wire), self._services)
-        self.system.tell(self._switchboard, start)
-        await self.shared.count(CALLS_OF + self.settings.node.name)  # the call has begun: nobody waits for it
+            self._give_up(context, wire, error.code, str(error))
+        except Exception as error:
+            log.exception("call %s: could not be started", context.id)
+            self._give_up(context, wire, "internal_error", type(error).__name__)
+
+    def _begin(self, context: CallContext, assistant: AssistantConfig, wire: Wire) -> None:
+        self.system.tell(self._switchboard, StartCall(context, assistant, Local(wire), self._services))
+        counting = asyncio.get_running_loop().create_task(self.shared.count(CALLS_OF + self.settings.node.name))
+        self._starting.add(counting)  # nobody waits for it
+        counting.add_done_callback(self._starting.discard)
+
+    def _give_up(self, context: CallContext, wire: Wire, reason: str, detail: str) -> None:
+        """A call that was claimed and cannot start has an end nevertheless."""
+        end = ConversationEnd(context.conversation_id, Result.SERVER_ERROR.value, reason, detail, datetime.now(UTC))
+        self.system.tell(self._ledger, end)
+        self.metrics.call_refused(context.provider, reason)
+        wire.hang_up()

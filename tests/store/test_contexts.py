@@ -13,7 +13,8 @@ from config.errors import BadInput
 from store.assistants import AssistantRepository
 from store.contexts import ContextRepository
 from store.engine import Database
-from store.errors import ContextExpired, ContextUsed, UnknownContext
+from store.errors import ContextExpired, ContextUsed, KeyRevoked, UnknownContext
+from store.keys import KeyRepository
 from store.records import Assistant, CallContext
 from tests.store.factories import START, Clock, assistant_config
 
@@ -138,3 +139,18 @@ def test_what_postgresql_refuses_in_texts_is_taken_out(database: Database, assis
     made = contexts.open_context(assistant, "twilio", "a\0b\ud800", provider_call_id="CA\0")
     assert contexts.get(made.id, "twilio").caller == "ab?"
     assert contexts.open_context(assistant, "twilio", "", provider_call_id="CA\0").id == made.id
+
+
+def test_a_revoked_keys_contexts_are_not_claimed_and_not_used_up(database: Database, assistant: Assistant) -> None:
+    contexts, keys = ContextRepository(database), KeyRepository(database)
+    (first, _), (second, _) = keys.create("first"), keys.create("second")
+    made = contexts.open_context(assistant, "twilio", "+1", provider_call_id="CA1", api_key_id=first.id)
+    unkeyed = contexts.open_context(assistant, "twilio", "+1", provider_call_id="CA2")
+    assert made.api_key_id == first.id
+    keys.revoke(first.id)
+    with pytest.raises(KeyRevoked, match=f"context {made.id}: the API key that announced it was revoked at 2"):
+        contexts.claim(made.id, "twilio")
+    assert contexts.claim(unkeyed.id, "twilio").api_key_id is None
+    again = contexts.open_context(assistant, "twilio", "+1", provider_call_id="CA1", api_key_id=second.id)
+    assert again.id == made.id
+    assert contexts.claim(made.id, "twilio").api_key_id == second.id

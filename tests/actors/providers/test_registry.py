@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+import time
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
@@ -17,6 +19,10 @@ from config.assistant import AssistantConfig
 from config.errors import ConfigError
 from config.problems import shown
 
+WORDS = (
+    *("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "red", "blue", "green", "black"),
+    *("white", "small", "large", "old", "new", "good", "long", "short", "high", "low", "late", "early", "open", "warm"),
+)
 SCRIPT: dict[str, Any] = {
     "provider": "script",
     "intents": [{"name": "hours", "say": ["what are your opening hours"], "reply": "Nine to five."}],
@@ -131,3 +137,24 @@ def test_sessions_are_made_with_checked_options() -> None:
     assert isinstance(stt, embedded.EmbeddedStt) and stt.phrases == ("what are your opening hours",)
     assert isinstance(tts, embedded.EmbeddedTts) and tts.options.pitch == 10
     assert isinstance(registry.open_llm(config.llm[0], print), script.ScriptSession)
+
+
+def test_a_versions_options_are_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry, parsed = Registry(), []
+    parse = registry._parsed
+    monkeypatch.setattr(registry, "_parsed", lambda kind, choice: parsed.append(kind) or parse(kind, choice))
+    say = [f"i would like number {one} {two}" for one in WORDS for two in WORDS]
+    llm = {"provider": "script", "intents": [{"name": "n", "say": say, "reply": "Yes."}]}
+    config = AssistantConfig(name="big", stt="embedded", llm=llm, tts="embedded")
+    registry.prepare(config)
+    assert sorted(parsed) == ["llm", "stt", "tts"]
+    begin = time.perf_counter()
+    for _ in range(100):
+        assert len(registry.phrases(config)) == len(say)
+        assert registry.options("llm", config.llm[0]) is registry.options("llm", config.llm[0])
+    assert time.perf_counter() - begin < 0.1 and len(parsed) == 3
+    other = config.model_copy(deep=True)
+    assert registry.options("llm", other.llm[0]) is not registry.options("llm", config.llm[0])
+    del config, other
+    gc.collect()
+    assert not registry._options._made and not registry._sentences._made
