@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, CursorResult, insert, select, update
 from sqlalchemy.orm import Session
 
+from store.callbacks import note
 from store.contexts import record
 from store.engine import Clock, Database, is_outage, utc_now
 from store.errors import StoreUnavailable, UnknownContext
@@ -21,6 +22,7 @@ from store.records import (
     LOST_REASONS,
     CallHistory,
     CallSummary,
+    CarrierEvent,
     ConversationEnd,
     EventRow,
     LedgerRow,
@@ -47,7 +49,7 @@ _TABLES: dict[type[Any], type[MessageTable | MetricTable | EventTable]] = {
     MetricRow: MetricTable,
     EventRow: EventTable,
 }
-_KINDS: list[type[Any]] = [*_TABLES, ConversationEnd, OwnerLost]
+_KINDS: list[type[Any]] = [*_TABLES, CarrierEvent, ConversationEnd, OwnerLost]
 Row = TypeVar("Row", MessageRow, MetricRow, EventRow)
 
 
@@ -171,6 +173,8 @@ def _insert(session: Session, kind: type[LedgerRow], rows: Sequence[LedgerRow]) 
         session.execute(insert(_TABLES[kind]), [asdict(row) for row in rows])
     for row in rows:
         match row:
+            case CarrierEvent():
+                note(session, row)
             case ConversationEnd():
                 _end(session, row)
             case OwnerLost(owner=owner, reason=reason, at=at):

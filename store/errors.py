@@ -52,6 +52,20 @@ class ContextExpired(BadInput):
     http_status = 410
 
 
+class CallOver(BadInput):
+    """The call has ended, and whatever its carrier still says of it is not kept."""
+
+    code = "call_over"
+    http_status = 410
+
+
+class TooManyCallbacks(BadInput):
+    """As much as we keep has been said of this call by its carrier."""
+
+    code = "too_many_callbacks"
+    http_status = 429
+
+
 class UnknownCall(BadInput):
     """No call has this context id or conversation number."""
 

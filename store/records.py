@@ -101,6 +101,16 @@ class EventRow:
 
 
 @dataclass(frozen=True, slots=True)
+class CarrierEvent:
+    """A carrier says how a call is (`store.callbacks`); which conversation that is, is found when it is written."""
+
+    context_id: str
+    provider: str
+    at: datetime
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class ConversationEnd:
     """The conversation is over."""
 
@@ -124,7 +134,7 @@ class OwnerLost:
     at: datetime
 
 
-LedgerRow = MessageRow | MetricRow | EventRow | ConversationEnd | OwnerLost
+LedgerRow = MessageRow | MetricRow | EventRow | CarrierEvent | ConversationEnd | OwnerLost
 
 # --- read back ---------------------------------------------------------------------------------------------------
 

@@ -29,14 +29,14 @@ from zlib import crc32
 from store.conversations import Batch
 from store.errors import SpoolFull
 from store.private import FILE_MODE, private_folder
-from store.records import ConversationEnd, EventRow, LedgerRow, MessageRow, MetricRow, OwnerLost
+from store.records import CarrierEvent, ConversationEnd, EventRow, LedgerRow, MessageRow, MetricRow, OwnerLost
 
 log = logging.getLogger(__name__)
 
 SEGMENT_BYTES = 4 << 20
 SPOOL_BYTES = 256 << 20  # about a million rows
 _KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (MessageRow, MetricRow, EventRow, ConversationEnd, OwnerLost)
+    kind.__name__: kind for kind in (MessageRow, MetricRow, EventRow, CarrierEvent, ConversationEnd, OwnerLost)
 }
 _TIMES = ("at", "began_at")
 

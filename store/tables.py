@@ -53,19 +53,20 @@ class CleanJson(TypeDecorator[dict[str, Any]]):
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
-        return _clean_json(value)
+        return clean_json(value)
 
 
 def clean(text: str) -> str:
     return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
-def _clean_json(value: Any) -> Any:
+def clean_json(value: Any) -> Any:
+    """Every text in a JSON value as PostgreSQL takes it."""
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, dict):
-        return {clean(str(key)): _clean_json(item) for key, item in value.items()}
-    return [_clean_json(item) for item in value] if isinstance(value, list | tuple) else value
+        return {clean(str(key)): clean_json(item) for key, item in value.items()}
+    return [clean_json(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 # SQLite counts only INTEGER keys up by itself.

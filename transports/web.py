@@ -22,14 +22,16 @@ from config.errors import BadInput, CallboardError
 from config.logging import peer_line
 from config.settings import Settings
 from store.assistants import AssistantRepository
+from store.callbacks import CallbackRepository
 from store.contexts import ContextRepository
 from store.conversations import ConversationRepository
 from store.engine import Database
 from store.errors import InvalidKey, StoreUnavailable
 from store.keys import KeyRepository
-from store.records import ApiKey, CallContext
+from store.records import ApiKey, CallContext, LedgerRow
 from store.shared import InProcessState, SharedState
 from transports.audiosocket import Ticker
+from transports.callbacks import CallbackBound
 from transports.carriers import CarrierSpec, WebhookRequest
 from transports.connection import SHUTDOWN, Limits, MediaConnection
 from transports.gate import Gate, GateClosed
@@ -58,6 +60,7 @@ class AppServices:
     switchboard: Switchboard
     clock: Ticker
     limits: Limits
+    record: Callable[[LedgerRow], object]  # gives a row to the ledger
     owner: str = ""  # this worker's incarnation: who has claimed a call
     metrics: Metrics = field(default_factory=Metrics)
     shared: SharedState = field(default_factory=InProcessState)
@@ -66,6 +69,7 @@ class AppServices:
     readiness: Readiness = field(init=False)
     intake: Intake = field(init=False)  # unfinished HTTP requests
     hosts: Hosts = field(init=False)
+    callback_bound: CallbackBound = field(default_factory=CallbackBound)
     prepare: Callable[[AssistantConfig], object] = bool  # what is done once for each version of an assistant
     versions: Versions = field(init=False)
 
@@ -113,6 +117,10 @@ class AppServices:
     @property
     def contexts(self) -> ContextRepository:
         return ContextRepository(self.database, self.settings.context_ttl_s)
+
+    @property
+    def callbacks(self) -> CallbackRepository:
+        return CallbackRepository(self.database)
 
     @property
     def conversations(self) -> ConversationRepository:

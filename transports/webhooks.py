@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 
-from store.records import DEFAULT_PROJECT_ID, EventRow
+from store.errors import StoreUnavailable
+from store.records import DEFAULT_PROJECT_ID, CarrierEvent
 from transports.carriers import Answer, CarrierSpec, carrier
 from transports.gate import GateClosed, RateLimited
 from transports.web import Handler, context_id
+
+ASK_S = 1.0  # a carrier need not wait longer for what can be settled without it
 
 
 class CallWebhook(Handler):
@@ -67,7 +71,10 @@ class CallWebhook(Handler):
 
 
 class EventWebhook(Handler):
-    """`POST /v1/talk/{provider}/ctx/{contextId}/event`: a carrier's status callback."""
+    """`POST /v1/talk/{provider}/ctx/{contextId}/event`: a carrier's status callback.
+
+    It goes through the ledger, so it is kept also while the database is away.
+    """
 
     def most_body_bytes(self) -> int:
         return self.services.settings.limits.body_bytes
@@ -79,10 +86,19 @@ class EventWebhook(Handler):
     async def post(self, provider: str, identity: str) -> None:
         spec = carrier(provider)
         self.check_signature(spec)
-        services, run = self.services, self.services.database.run
-        context = await run(services.contexts.get, context_id(identity), spec.name)
-        data = spec.event(self.webhook_request())
-        row = EventRow(context.conversation_id, "carrier_status", datetime.now(UTC), data)
-        await run(services.conversations.write, [row])
+        asked, services = await self._is_known(spec), self.services
+        if data := spec.event(self.webhook_request()):
+            services.callback_bound.admit(self._identity, asked=asked)
+            services.record(CarrierEvent(str(self._identity), spec.name, datetime.now(UTC), data))
         self.set_status(204)
         self.finish()
+
+    async def _is_known(self, spec: CarrierSpec) -> bool:
+        """Whether the database could be asked; raises what it has against this callback. The ledger asks it again."""
+        services, project = self.services, self._key.project_id if self._key else None
+        try:
+            async with asyncio.timeout(ASK_S):
+                await services.database.run(services.callbacks.check, self._identity, spec.name, project)
+        except (StoreUnavailable, TimeoutError):
+            return False
+        return True

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -107,6 +108,7 @@ class Worker:
             self._connect,
             self.clock,
             Limits.from_settings(settings),
+            partial(self.system.tell, self._ledger),
             owner=self.link.incarnation,
             metrics=self.metrics,
             shared=self.shared,

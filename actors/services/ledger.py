@@ -27,7 +27,7 @@ from actors.services.files import SpoolFiles
 from store.conversations import Batch, ConversationRepository
 from store.engine import Database
 from store.errors import FolderNotPrivate, SpoolFull, StoreUnavailable
-from store.records import ConversationEnd, EventRow, LedgerRow, MessageRow, MetricRow, OwnerLost
+from store.records import CarrierEvent, ConversationEnd, EventRow, LedgerRow, MessageRow, MetricRow, OwnerLost
 from store.spool import NumberedRows
 
 log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ class Ledger(LoopActor):
 
     def receiveMessage(self, message: Any, sender: ActorAddress) -> None:
         match message:
-            case MessageRow() | MetricRow() | EventRow() | ConversationEnd() | OwnerLost():
+            case MessageRow() | MetricRow() | EventRow() | CarrierEvent() | ConversationEnd() | OwnerLost():
                 self._keep(message)
             case _Due():
                 self._on_due()

@@ -21,7 +21,7 @@ import pytest
 from store import spool as spool_module
 from store.conversations import Batch
 from store.errors import SpoolFull
-from store.records import ConversationEnd, EventRow, LedgerRow, MessageRow, MetricRow, OwnerLost
+from store.records import CarrierEvent, ConversationEnd, EventRow, LedgerRow, MessageRow, MetricRow, OwnerLost
 from store.spool import NumberedRows, Spool, spool_folder
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -71,6 +71,7 @@ def test_every_kind_of_row_comes_back_as_it_was(spool: Spool) -> None:
         EventRow(1, "dtmf", AT, {"count": 2, "of": [1.5, None, {"a": True}], "big": 2**80}),
         ConversationEnd(1, "success", "caller_hung_up", "", AT),
         OwnerLost("node/0/a", "worker_lost", AT),
+        CarrierEvent("40325ec2-5efd-4bd3-805f-53576e581d13", "twilio", AT, {"CallStatus": "completed"}),
     )
     spool.append([batch(1, *rows)])
     assert drain(spool) == [batch(1, *rows)]

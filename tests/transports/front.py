@@ -17,10 +17,11 @@ from config.assistant import AssistantConfig
 from config.settings import Settings
 from store.assistants import AssistantRepository
 from store.contexts import ContextRepository
+from store.conversations import ConversationRepository
 from store.engine import Database
 from store.keys import KeyRepository
 from store.migrations import migrate
-from store.records import CallContext
+from store.records import CallContext, LedgerRow
 from store.shared import SharedState
 from tests.transports.peers import CALL_SID, FAST, Peer, Switchboard, Ticks
 from transports.app import make_server
@@ -113,8 +114,13 @@ async def open_site(
     given = {"max_calls": max_calls, "calls_per_minute": calls_per_minute, **(limit_settings or {})}
     options = {"public_assistant_host": "voice.example.test", "data_dir": folder, "limits": given, **options}
     settings = Settings(**options)
+
+    def write(row: LedgerRow) -> None:
+        """In the place of a ledger."""
+        ConversationRepository(database).write([row])
+
     services = AppServices(
-        settings, database, switchboard, clock, limits, owner, shared=SharedState.from_settings(settings)
+        settings, database, switchboard, clock, limits, write, owner, shared=SharedState.from_settings(settings)
     )
     server = make_server(services)
     sock, port = bind_unused_port()

@@ -6,15 +6,17 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
-from uuid import UUID
+from uuid import UUID, uuid4
 from xml.etree import ElementTree
 
 import pytest
 from twilio.request_validator import RequestValidator
 
-from store.records import ConversationEnd, MessageRow, MetricRow
+from store.callbacks import MOST_CALLBACKS, CallbackRepository
+from store.errors import StoreUnavailable
+from store.records import CallContext, CarrierEvent, ConversationEnd, LedgerRow, MessageRow, MetricRow
 from store.tables import CallContextTable
 from tests.transports.front import FORM, Site, uuid_in
 from tests.transports.peers import Peer
@@ -303,3 +305,73 @@ async def test_a_conversation_of_another_project_is_not_there(site: Site) -> Non
         row.project_id = 77
     answer = await site.fetch(f"/v1/conversations/{context.id}", headers=site.keyed)
     assert answer.code == 404 and error_of(answer.body) == "unknown_context"
+
+
+# --- status callbacks --------------------------------------------------------------------------------------------
+
+
+def event_path(context: CallContext) -> str:
+    return f"/v1/talk/twilio/ctx/{context.id}/event"
+
+
+async def kept(site: Site, context: CallContext) -> int:
+    found = await site.services.database.run(site.services.conversations.transcript, context.id)
+    return len(found.events)
+
+
+async def test_a_call_keeps_a_bounded_number_of_callbacks(site: Site) -> None:
+    context = await site.context()
+    bodies = [urlencode({"SequenceNumber": number}) for number in range(MOST_CALLBACKS + 20)]
+    codes = [(await site.fetch(event_path(context), method="POST", body=body)).code for body in bodies]
+    assert codes == [204] * MOST_CALLBACKS + [429] * 20
+    assert await kept(site, context) == MOST_CALLBACKS
+
+
+async def test_a_callback_that_comes_twice_is_kept_once(site: Site) -> None:
+    context = await site.context()
+    for _ in range(3):
+        answer = await site.fetch(event_path(context), method="POST", body="CallStatus=completed&SequenceNumber=4")
+        assert answer.code == 204
+    assert await kept(site, context) == 1
+
+
+async def test_no_callback_is_kept_of_an_ended_call_or_with_another_projects_key(site: Site) -> None:
+    database, context = site.services.database, await site.context()
+    with database.write() as session:
+        session.connection().exec_driver_sql(
+            "INSERT INTO projects (id, organisation_id, name, created_at)"
+            " SELECT 77, organisation_id, 'other', created_at FROM projects"
+        )
+    _, theirs = await database.run(site.services.keys.create, "theirs", 77)
+    body = urlencode({"StreamEvent": "stream-stopped"})
+    other = await site.fetch(event_path(context), method="POST", body=body, headers={"x-api-key": theirs})
+    assert other.code == 404 and error_of(other.body) == "unknown_context"
+    await database.run(site.services.contexts.claim, context.id, "twilio")
+    long_ago = datetime.now(UTC) - timedelta(minutes=10)
+    site.services.record(ConversationEnd(context.conversation_id, "success", "caller_hung_up", "", long_ago))
+    late = await site.fetch(event_path(context), method="POST", body=body)
+    assert late.code == 410 and error_of(late.body) == "call_over"
+    assert await kept(site, context) == 0
+
+
+async def test_while_the_database_is_away_callbacks_wait_in_the_ledger_and_are_bounded(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded: list[LedgerRow] = []
+
+    def away(*args: object) -> None:
+        raise StoreUnavailable("database: away")
+
+    context = await site.context()
+    monkeypatch.setattr(CallbackRepository, "check", away)
+    object.__setattr__(site.services, "record", recorded.append)
+    answer = await site.fetch(event_path(context), method="POST", body="CallStatus=completed")
+    assert answer.code == 204
+    (row,) = recorded
+    assert isinstance(row, CarrierEvent) and row.context_id == str(context.id)
+    assert row.data == {"CallStatus": "completed"}
+    strangers = [f"/v1/talk/twilio/ctx/{uuid4()}/event" for _ in range(100)]
+    codes = [(await site.fetch(path, method="POST", body="CallStatus=x")).code for path in strangers]
+    assert codes.count(503) > 50 and len(recorded) == 1 + codes.count(204)
+    site.services.conversations.write(recorded)  # it is back: only what fits is kept
+    assert await kept(site, context) == 1
