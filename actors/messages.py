@@ -59,6 +59,7 @@ class HangUp:
 
     reason: str
     last_words: bool = False  # say the assistant's goodbye first
+    detail: str = ""  # what an operator says about it
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,10 +95,10 @@ class OperatorClient:
                 continue
         raise self._silent()
 
-    def post(self, path: str) -> Any:
+    def post(self, path: str, **query: Query) -> Any:
         """As `get`, but asked only once: it changes something."""
         try:
-            return self._ask("POST", path, ANSWER_S, {})
+            return self._ask("POST", path, ANSWER_S, query)
         except TimeoutError:
             raise self._silent() from None
 

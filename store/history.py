@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
 from config.errors import BadInput
+from store.endings import in_words
 from store.errors import AmbiguousCall, UnknownCall
 from store.records import CallSummary, Status
 from store.tables import AssistantTable, CallContextTable, ConversationTable, MessageTable, MetricTable
@@ -139,5 +140,6 @@ def _summary(
         duration_s=((ended_at or now) - claimed_at).total_seconds() if claimed_at else None,
         turns=turns,
         latency_p50_ms=median(latencies_ms) if latencies_ms else None,
+        ending=in_words(conversation.reason) if conversation.reason else None,
         **ending,
     )

@@ -180,6 +180,7 @@ class CallSummary:
     reason: str | None
     detail: str | None
     owner: str | None  # incarnation of the worker that took it
+    ending: str | None  # result and reason in words; None: it is not over
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,10 +28,11 @@ from actors.call.events import (
     VoiceStarted,
 )
 from actors.call.wire import PlayoutMode, WireEars
-from actors.errors import Result
+from actors.errors import Result, Termination
 from actors.media.audio import FRAME_MS, PCM_16K, AudioFormat, Encoding
 from actors.media.resample import Converter
 from config.errors import shown
+from store.endings import in_words
 from transports import rtvi, websocket
 from transports.connection import CALLER_HUNG_UP
 from transports.rtvi import Audio, Message, RtviError, UnsupportedAudio
@@ -121,6 +122,7 @@ class RtviWire(WebSocketConnection):
                 self._tell_client("error", {"error": reason, "fatal": False})
             case CallEnding(termination=termination):
                 self._last_word = termination.reason
+                self._tell_client("server-message", _ending(termination))
                 if termination.result is not Result.SUCCESS:
                     self._tell_client("error", {"error": termination.reason, "fatal": True})
 
@@ -217,6 +219,12 @@ def _buttons(data: dict[str, Any]) -> list[str]:
     if not all(isinstance(button, str) and button in _DIGITS for button in buttons):
         raise Refused("each button must be one of 0-9 * # A-D")  # never repeated: they may be a PIN
     return buttons
+
+
+def _ending(termination: Termination) -> dict[str, Any]:
+    """Why we hang up, as a page may show it. What went wrong inside is not the caller's business."""
+    detail = termination.detail if termination.result is Result.SUCCESS else ""
+    return {"type": "call-ending", "reason": termination.reason, "text": in_words(termination.reason, detail)}
 
 
 def _metrics(event: TurnMeasured) -> dict[str, Any]:

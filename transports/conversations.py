@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from store.endings import in_words
 from store.errors import UnknownContext
-from store.records import LedgerRow, Transcript
+from store.records import ConversationEnd, LedgerRow, Transcript
 from transports.web import Handler, context_id
 
 
@@ -39,8 +40,12 @@ def conversation(found: Transcript) -> dict[str, Any]:
         "messages": [_row(message) for message in found.messages],
         "metrics": [_row(metric) for metric in found.metrics],
         "events": [_row(event) for event in found.events],
-        "termination": _row(found.termination) if found.termination else None,
+        "termination": _ending(found.termination) if found.termination else None,
     }
+
+
+def _ending(end: ConversationEnd) -> dict[str, Any]:
+    return {**_row(end), "text": in_words(end.reason)}
 
 
 def _row(row: LedgerRow) -> dict[str, Any]:

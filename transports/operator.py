@@ -39,6 +39,7 @@ ANSWER_S = 1.5  # of one question to the node; a request asks up to three
 MOST_WINDOW_S = 60.0
 MOST_LINES = 100_000
 POLL_S = 0.5
+BECAUSE_CHARACTERS = 200
 BODY_BYTES = 65536
 INTAKE_BYTES = 8_388_608
 REQUEST_S = 10.0
@@ -265,12 +266,17 @@ class Restart(OperatorHandler):
 
 
 class HangUp(OperatorHandler):
-    """`POST /v1/calls/{call}/hangup`: end a call."""
+    """`POST /v1/calls/{call}/hangup?goodbye=1&because=...`: end a call, after the assistant's goodbye if so wanted."""
 
     async def post(self, prefix: str) -> None:
+        wishes: dict[str, Any] = {"goodbye": True} if self.number("goodbye", 0, 1) else {}
+        if because := self.get_query_argument("because", ""):
+            wishes["because"] = because
+        if len(because) > BECAUSE_CHARACTERS or not because.isprintable():
+            raise BadInput(f"because = {because!r:.40}: legal: at most {BECAUSE_CHARACTERS} printable characters")
         call = await self.desk.call(prefix)
-        done = await self.desk.ask_owner("hangup", call=call)
-        await self.audit("hangup", {"call": call}, "ok" if done else "gone")
+        done = await self.desk.ask_owner("hangup", call=call, **wishes)
+        await self.audit("hangup", {"call": call, **wishes}, "ok" if done else "gone")
         if done is None:
             raise UnknownCall(f"call {call}: has just ended")
         self.send_json(done)

@@ -179,7 +179,9 @@ class Call(Dispatcher):
 
     def receiveMsg_HangUp(self, message: HangUp, sender: ActorAddress) -> None:
         last_words = self._start.assistant.goodbye_message if message.last_words else ""
-        self.conversation.hang_up(time.monotonic(), Termination(Result.SUCCESS, message.reason), last_words)
+        self.conversation.hang_up(
+            time.monotonic(), Termination(Result.SUCCESS, message.reason, message.detail), last_words
+        )
         self._carry_out()
 
     def receiveMsg_TimerFired(self, message: TimerFired, sender: ActorAddress) -> None:

@@ -133,11 +133,11 @@ class Directory:
             "restarting": restarting,
         }
 
-    async def hang_up(self, call: str) -> dict[str, Any] | None:
-        """End the call politely."""
+    async def hang_up(self, call: str, goodbye: bool = False, because: str = "") -> dict[str, Any] | None:
+        """End the call, at once or after the assistant's goodbye; its page shows `because`, and the store keeps it."""
         for cell in self._system.cells():
             if _call_name(cell) == call:
-                self._system.tell(cell.address, HangUp("operator"))
+                self._system.tell(cell.address, HangUp("operator", goodbye, because))
                 return {"call": call}
         return None
 

@@ -86,7 +86,7 @@ def _line(call: CallSummary) -> tuple[str, ...]:
     return (
         *(str(call.conversation_id), call.started_at.strftime("%m-%d %H:%M:%S"), _seconds(call.duration_s)),
         *(call.provider, call.assistant, call.caller or "anonymous", str(call.turns), _ms(call.latency_p50_ms)),
-        _ending(call).removeprefix("success: "),
+        call.ending or call.status,
     )
 
 
@@ -111,7 +111,7 @@ def _facts(call: CallSummary, transcript: Transcript) -> Iterator[tuple[str, str
     yield "started", f"{call.started_at:%Y-%m-%d %H:%M:%S} UTC"
     if call.duration_s is not None:
         yield "lasted", _seconds(call.duration_s)
-    yield "ended", _ending(call) + (f": {call.detail}" if call.detail else "")
+    yield "ended", _ending(call)
     if call.owner:
         yield "worker", call.owner
 
@@ -126,7 +126,9 @@ def _latency(transcript: Transcript) -> Iterable[tuple[str, ...]]:
 
 
 def _ending(call: CallSummary) -> str:
-    return f"{call.result}: {call.reason}" if call.result else call.status
+    """In words, with the stable ones for programs' sake: the caller hung up (success: caller_hung_up)."""
+    detail = f": {printable(call.detail)}" if call.detail else ""
+    return f"{call.ending}{detail} ({call.result}: {call.reason})" if call.result else call.status
 
 
 def _words(text: str, interrupted: bool) -> str:

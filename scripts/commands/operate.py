@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _EXAMPLES = """
 callboard restart loop-4711.1:17
 callboard hangup 3f2a
+callboard hangup 3f2a --goodbye --because 'the line is needed for a test'
 callboard drain
 """
 
@@ -23,6 +24,8 @@ def register(commands: Commands) -> None:
     restart_.add_argument("actor", metavar="ACTOR", help="the address of a transcriber, responder or speaker")
     hang_up_ = _add(commands, "hangup", "end a call", hang_up)
     hang_up_.add_argument("call", metavar="CALL", help="the call's id, or the beginning of it")
+    hang_up_.add_argument("--goodbye", action="store_true", help="let the assistant say its `goodbye_message` first")
+    hang_up_.add_argument("--because", metavar="TEXT", default="", help="shown on the caller's page, kept in the store")
     _add(commands, "drain", "take no more calls, let the running ones finish, then stop the node", drain)
 
 
@@ -39,7 +42,7 @@ def restart(args: argparse.Namespace) -> int:
 
 
 def hang_up(args: argparse.Namespace) -> int:
-    done = connect(args).post(f"/v1/calls/{segment(args.call)}/hangup")
+    done = connect(args).post(f"/v1/calls/{segment(args.call)}/hangup", goodbye=int(args.goodbye), because=args.because)
     return _say(args, done, f"call {done['call']} is being ended")
 
 

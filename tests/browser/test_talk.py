@@ -157,6 +157,18 @@ async def test_a_server_that_goes_away(visit: Visit, house: House, tmp_path: Pat
     await page.until("document.querySelector('#status').textContent.includes('does not answer')")
 
 
+async def test_an_operator_ends_the_call(visit: Visit, house: House, tmp_path: Path) -> None:
+    page = await visit(await microphone(tmp_path))
+    await page.until(IDLE)
+    await page.click("#talk")
+    await page.until(TALKING)
+    (call,) = await house.worker.operate("calls", {"prefix": ""})
+    await house.worker.operate("hangup", {"call": call, "because": "the line is needed"})
+    await page.until(IDLE)
+    assert await page.text("#status") == "An operator ended the call: the line is needed."
+    assert page.complaints == []
+
+
 async def test_a_server_that_asks_for_a_key(open_house: OpenHouse, visit: Visit, tmp_path: Path) -> None:
     house = await open_house(AUTH__MODE="key", DATA_DIR=str(tmp_path / "keyed"))
     await house.hire(read_assistant(RECEPTION))

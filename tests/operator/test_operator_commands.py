@@ -16,6 +16,7 @@ import pytest
 from actors.call.switchboard import Switchboard
 from scripts.operator_client import data_dir
 from store.audit import AuditRepository
+from store.conversations import ConversationRepository
 from tests.calls.conftest import until
 from tests.operator.conftest import Command, Office
 
@@ -169,6 +170,31 @@ async def test_hangup_ends_the_call(office: Office, command: Command) -> None:
     await until(lambda: "Call" not in office.house.company())
     (entry,) = AuditRepository(office.house.worker.database).list()
     assert (entry.verb, entry.arguments) == ("hangup", {"call": call})
+
+
+async def test_an_operator_may_say_why_and_let_the_assistant_say_goodbye(office: Office, command: Command) -> None:
+    call = await office.call()
+    code, out, _ = await command("hangup", call, "--goodbye", "--because", "a test of the line")
+    assert (code, out) == (0, f"call {call} is being ended\n")
+    await until(lambda: "Call" not in office.house.company())
+    database = office.house.worker.database
+    (entry,) = AuditRepository(database).list()
+    assert entry.arguments == {"call": call, "goodbye": True, "because": "a test of the line"}
+    repository = ConversationRepository(database)
+    await until(lambda: repository.show(call).summary.ended_at is not None)
+    found = repository.show(call)
+    summary = found.summary
+    assert (summary.reason, summary.detail) == ("operator", "a test of the line")
+    assert summary.ending == "an operator ended the call"
+    said = [message.text for message in found.transcript.messages if message.role == "assistant"]
+    assert said[-1] == "I am sorry, we have to end this call now. Goodbye."
+
+
+async def test_what_an_operator_says_is_short(office: Office, command: Command) -> None:
+    call = await office.call()
+    code, _, err = await command("hangup", call, "--because", "x" * 201)
+    assert code == 1 and "legal: at most 200 printable characters" in err
+    assert "Call" in office.house.company()
 
 
 async def test_a_call_that_is_not_there(office: Office, command: Command) -> None:

@@ -15,7 +15,7 @@ from scripts.callboard import main
 from store.assistants import AssistantRepository
 from store.contexts import ContextRepository
 from store.conversations import ConversationRepository
-from store.engine import Database, utc_now
+from store.engine import Database
 from store.records import CallContext, ConversationEnd, EventRow, LedgerRow, MessageRow, MetricRow
 from tests.store.factories import assistant_config
 
@@ -57,7 +57,9 @@ def place(database: Database, caller: str = "+15550100") -> CallContext:
 
 def hold(database: Database, context: CallContext) -> None:
     """Two turns, one interrupted, one failing voice, and an end."""
-    number, at = context.conversation_id, utc_now()
+    number = context.conversation_id
+    at = ConversationRepository(database).show(number).summary.connected_at
+    assert at is not None
     moments = {name: at + timedelta(seconds=name) for name in (0.5, 2.5, 3, 4.5, 5)}
     rows: list[LedgerRow] = [
         EventRow(number, "answered", at, {"provider": "twilio"}),
@@ -89,7 +91,7 @@ def test_calls_are_listed_newest_first(run: Run, database: Database) -> None:
     lines = [line.split() for line in out.splitlines()[3:] if line.strip()]
     assert code == 0 and [line[0] for line in lines] == [str(active.conversation_id), str(ended.conversation_id)]
     assert "active" in lines[0] and "anonymous" in lines[0]
-    assert lines[1][-3:] == ["606", "ms", "caller_hung_up"]
+    assert lines[1][-6:] == ["606", "ms", "the", "caller", "hung", "up"]
     (found,) = json.loads(run("--json", "--status", "ended")[1])
     assert found["context_id"] == str(ended.id) and found["latency_p50_ms"] == pytest.approx(606.3)
     assert len(json.loads(run("--json", "--limit", "1")[1])) == 1
@@ -112,7 +114,11 @@ def test_a_call_is_told(run: Run, database: Database) -> None:
     assert ["+0.5", "s", "assistant", "Hello."] in told and ["+3.0", "s", "user", "when", "are", "you", "open"] in told
     assert any(line[:4] == ["by", "+5.0", "s", "assistant"] for line in told)
     assert any(line[:3] == ["+0.0", "s", "answered"] for line in told)
-    assert "success: caller_hung_up" in out and "callboard/0/one" in out and "reception, version 1" in out
+    assert (
+        "the caller hung up (success: caller_hung_up)" in out
+        and "callboard/0/one" in out
+        and "reception, version 1" in out
+    )
 
 
 def test_programs_get_the_same_times(run: Run, database: Database) -> None:

@@ -74,6 +74,7 @@ def test_a_call_in_one_line(database: Database) -> None:
         reason="caller_hung_up",
         detail="x",
         owner="node/0/a",
+        ending="the caller hung up",
     )
     assert listed(database) == [expected]
 

@@ -215,19 +215,29 @@ async def test_the_client_sees_what_happens(connect: Connect) -> None:
 
 
 @pytest.mark.parametrize(
-    ("termination", "error"),
+    ("termination", "text", "error"),
     [
-        (Termination(Result.SUCCESS, "assistant_hung_up"), None),
-        (Termination(Result.UPSTREAM_ERROR, "provider_exhausted", "speaker: no credit"), "provider_exhausted"),
+        (Termination(Result.SUCCESS, "assistant_hung_up"), "the assistant hung up", None),
+        (Termination(Result.SUCCESS, "operator"), "an operator ended the call", None),
+        (Termination(Result.SUCCESS, "operator", "a test"), "an operator ended the call: a test", None),
+        (
+            Termination(Result.UPSTREAM_ERROR, "provider_exhausted", "speaker: no credit"),
+            "the assistant's providers failed",
+            "provider_exhausted",
+        ),
     ],
 )
-async def test_the_client_learns_why_we_hang_up(connect: Connect, termination: Termination, error: str | None) -> None:
+async def test_the_client_learns_why_we_hang_up(
+    connect: Connect, termination: Termination, text: str, error: str | None
+) -> None:
     peer, wire, ears = await begin(connect)
     wire.observe(CallEnding(termination))
     wire.hang_up()
     wire.hang_up()
     wire.send_audio(FRAME)
     wire.observe(VoiceStarted())
+    told = {"type": "call-ending", "reason": termination.reason, "text": text}
+    assert await message(peer) == ("server-message", told)
     if error:
         assert await message(peer) == ("error", {"error": error, "fatal": True})
     assert await peer.frame() == Close(1000, termination.reason)

@@ -276,7 +276,8 @@ async def test_events_and_the_transcript(site: Site) -> None:
     message = {"turn": 1, "role": "assistant", "text": "Hello", "at": at, "interrupted": False, "began_at": None}
     assert found["messages"] == [message]
     assert found["metrics"] == [{"turn": 1, "name": "turn_latency_ms", "value": 12.5, "at": at}]
-    assert found["termination"] == {"result": "success", "reason": "caller_hung_up", "detail": "", "at": at}
+    ending = {"result": "success", "reason": "caller_hung_up", "detail": "", "at": at, "text": "the caller hung up"}
+    assert found["termination"] == ending
     (carrier_status,) = found["events"]
     assert carrier_status["name"] == "carrier_status"
     assert carrier_status["data"] == {"StreamEvent": "stream-error", "StreamError": "x" * 200}

@@ -11,19 +11,16 @@ const levels = [element("you-level"), element("assistant-level")];
 const transcript = new Transcript(element("transcript"), element("empty"));
 const latency = new Latency(element("latency"));
 
-// Why a call ended: what the server names, and what happens here.
+// Why a call ended, where it is not the server that says so in its own words.
 const ENDINGS = {
   you_hung_up: ["You hung up."],
   agent_hung_up: ["The assistant hung up."],
-  assistant_hung_up: ["The assistant hung up."],
-  idle: ["The assistant heard nobody and hung up."],
-  max_duration: ["The call has lasted as long as a call may."],
   shutdown: ["The server is stopping.", "bad"],
-  provider_exhausted: ["The assistant's providers failed.", "bad"],
   connection_lost: ["The connection was lost. Is the server still running?", "bad"],
   connection_refused: ["The server did not take the call.", "bad"],
   microphone_lost: ["The microphone is gone.", "bad"],
 };
+const ORDINARY = ["assistant_hung_up", "idle", "max_duration"];
 const DOINGS = {
   "user-started-speaking": "You are speaking.",
   "user-stopped-speaking": "Thinking ...",
@@ -112,13 +109,19 @@ async function start(recorded) {
   const placed = (call = new Call({ assistant: assistant.value, key, recorded }));
   call.addEventListener("ready", () => (enter("talking"), show("Connected.")));
   call.addEventListener("message", ({ detail }) => onMessage(detail));
-  call.addEventListener("ended", ({ detail }) => ended(placed, ...(ENDINGS[detail] ?? [`The call ended: ${detail}.`, "bad"])));
+  call.addEventListener("ended", ({ detail }) => ended(placed, ...ending(detail)));
   try {
     await call.start();
     requestAnimationFrame(draw);
   } catch (error) {
     ended(placed, error instanceof Refused ? error.message : `Something failed: ${error.message}`, "bad");
   }
+}
+
+function ending({ reason, told }) {
+  if (reason === "you_hung_up" || !told) return ENDINGS[reason] ?? [`The call ended: ${reason}.`, "bad"];
+  const stop = /[.!?]$/.test(told.text) ? "" : ".";
+  return [`${told.text[0].toUpperCase()}${told.text.slice(1)}${stop}`, ORDINARY.includes(told.reason) ? "" : "bad"];
 }
 
 function ended(placed, message, kind) {

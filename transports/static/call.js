@@ -14,7 +14,8 @@ const MICROPHONE_ERRORS = {
 };
 
 /**
- * Events: `ready`, `message` (detail: type and data) and, once, `ended` (detail: the reason, a stable word).
+ * Events: `ready`, `message` (detail: type and data) and, once, `ended` (detail: the reason, a stable word, and what the
+ * server has `told` about it, if it has).
  * `start` raises `Refused` if there is no call.
  */
 export class Call extends EventTarget {
@@ -134,6 +135,8 @@ export class Call extends EventTarget {
       this.caller?.interrupted();
     } else if (type === "bot-stopped-speaking") {
       this.caller?.answered();
+    } else if (type === "server-message" && data?.type === "call-ending") {
+      this.told = data;
     } else if (type === "server-message" && data?.type === "interrupted") {
       this.playback.port.postMessage("flush");
     }
@@ -152,7 +155,7 @@ export class Call extends EventTarget {
     if (this.over) return;
     this.over = true;
     this.release();
-    this.dispatchEvent(new CustomEvent("ended", { detail: this.reason }));
+    this.dispatchEvent(new CustomEvent("ended", { detail: { reason: this.reason, told: this.told } }));
   }
 
   release() {
