@@ -6,6 +6,8 @@ names the field, the value and what is legal, and never holds a secret.
 
 from __future__ import annotations
 
+REASON_HEADER = "X-Callboard-Reason"  # in HTTP, where the body of a refusal is the carrier's own kind of answer
+
 
 class CallboardError(Exception):
     """Something that Callboard foresaw; `code` is stable, the text is for people."""

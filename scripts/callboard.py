@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from config.errors import CallboardError, ConfigError
-from scripts.command import FAILED, INTERRUPTED, USAGE, HelpFormatter, epilog
+from scripts.command import FAILED, INTERRUPTED, READER_GONE, USAGE, HelpFormatter, add_data_dir, epilog
 from scripts.commands import assistant, call, calls, check, demo, key, look, operate, providers, serve, settings
+from scripts.nodes import within
+from scripts.output import lose_output, prepare_output
 
 # Modules of sub-commands import what they need when they run: `callboard --help` stays fast.
 _GROUPS = (demo, serve, call, calls, check, settings, assistant, providers, key, look, operate)
@@ -28,17 +31,52 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=epilog(_EXAMPLES),
         formatter_class=HelpFormatter,
     )
+    parser.add_argument("--version", action=_Version, help="say the version and stop")
+    add_data_dir(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for group in _GROUPS:
         group.register(commands)
     return parser
 
 
+class _Version(argparse.Action):
+    """Looks it up only when it is asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:
+        super().__init__(option_strings, dest=argparse.SUPPRESS, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        import platform
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            found = version("callboard")
+        except PackageNotFoundError:
+            found = "(not installed)"
+        print(f"callboard {found}, Python {platform.python_version()}")
+        parser.exit()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; nothing is raised for what the user can mend."""
     try:
+        prepare_output()
+        code = _run(argv)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        lose_output()
+        return READER_GONE
+    except OSError as error:  # a disk that is full, under a file that we are printed into
+        lose_output()
+        return _complain("system_error", str(error), FAILED)
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    try:
         args = build_parser().parse_args(argv)
-        return int(args.run(args))
+        with within(getattr(args, "data_dir", None)):
+            return int(args.run(args))
     except SystemExit as leaving:  # argparse has printed the help or the usage
         return leaving.code if isinstance(leaving.code, int) else USAGE
     except KeyboardInterrupt:
@@ -47,11 +85,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(error.code, str(error), USAGE)
     except CallboardError as error:
         return _complain(error.code, str(error), FAILED)
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does
-        sys.stdout = None
-        return FAILED
+    except BrokenPipeError:
+        raise
     except OSError as error:  # a file, a port, a disk: its text names what failed
         return _complain("system_error", str(error), FAILED)
+    except UnicodeEncodeError:
+        return _complain("bad_config", "the command line holds what is no text in UTF-8", USAGE)
+    except Exception as error:  # ours, not the user's
+        return _complain("internal_error", _report(error), FAILED)
+
+
+def _report(error: Exception) -> str:
+    """What happened, and where its traceback is for whoever mends it."""
+    import tempfile
+    import traceback
+
+    said = f"{type(error).__name__}: {error}".partition("\n")[0]
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="callboard-", suffix=".txt", delete=False) as file:
+            traceback.print_exception(error, file=file)
+    except OSError:
+        return said
+    return f"{said}; this is a fault of Callboard, told in {file.name}"
 
 
 def _complain(code: str, text: str, exit_code: int) -> int:

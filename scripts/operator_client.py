@@ -7,15 +7,14 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config.errors import CallboardError, ConfigError
+from scripts.nodes import FILE, data_dir
 
 if TYPE_CHECKING:  # 15 ms that `callboard --help` does without
     from http.client import HTTPConnection, HTTPResponse
 
-FILE = "operator.json"  # in DATA_DIR, written by `callboard serve`: {"url": ..., "token": ...}
 ANSWER_S = 5.0
 TRIES = 3  # a worker that hangs may take a connection: the next one reaches another worker
 
@@ -38,7 +37,6 @@ class Refused(CallboardError):
 
 def add_node_options(parser: argparse.ArgumentParser) -> None:
     """Which node is asked."""
-    parser.add_argument("--data-dir", metavar="DIR", help="in place of DATA_DIR, where the node says how to reach it")
     parser.add_argument("--url", help="ask the node at this address; its token is taken from OPERATOR__TOKEN")
 
 
@@ -47,7 +45,7 @@ def connect(args: argparse.Namespace) -> OperatorClient:
     token = os.environ.get("OPERATOR__TOKEN", "")
     if args.url:
         return OperatorClient(args.url, token)
-    path = data_dir(os.environ, args.data_dir) / FILE
+    path = data_dir(os.environ) / FILE
     try:
         found = json.loads(path.read_text("utf-8"))
         return OperatorClient(found["url"], token or found.get("token", ""))
@@ -55,20 +53,6 @@ def connect(args: argparse.Namespace) -> OperatorClient:
         raise NoNode(f"no node runs here: {path} is not there; `callboard serve` makes it") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise NoNode(f"{path} cannot be used: {type(error).__name__}; who may read it runs the node") from None
-
-
-def data_dir(environ: Mapping[str, str], override: str | None) -> Path:
-    """DATA_DIR as the settings see it; they themselves take 150 ms to import and are asked only about a file."""
-    plain = {name.lower(): value for name, value in environ.items() if value}
-    if override:
-        return Path(override).expanduser()
-    if "callboard_config" in plain:
-        from config.settings import load_settings
-
-        return load_settings(environ).data_dir
-    if folder := plain.get("data_dir"):
-        return Path(folder).expanduser()
-    return Path(environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "callboard"
 
 
 class OperatorClient:

@@ -2,13 +2,41 @@
 
 from __future__ import annotations
 
+import codecs
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from functools import cache
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
+
+_ESCAPES = "callboard-escapes"
 
 if TYPE_CHECKING:  # rich takes 60 ms to import; `--help` and `--json` do without it
     from rich.console import Console
+
+
+def prepare_output() -> None:
+    """A terminal of another alphabet shows an escape for what it lacks; JSON in it stays JSON."""
+    codecs.register_error(_ESCAPES, _escaped)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors=_ESCAPES)
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    """\\u1234, of what lies beyond it two: as in JSON."""
+    assert isinstance(error, UnicodeEncodeError)
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4)), error.end
+
+
+def lose_output() -> None:
+    """Who read standard output has gone: what is still buffered goes nowhere, without a complaint at the end."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        sys.stdout = None
 
 
 @cache
@@ -16,9 +44,13 @@ def console() -> Console:
     """The terminal; highlighting is off, because what is printed are people's words."""
     from rich.console import Console
 
+    class Terminal(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # rich would end the process
+
     # a pipe has no width: lines are not broken for whoever reads them there
     width = None if sys.stdout.isatty() else 200
-    return Console(highlight=False, soft_wrap=True, width=width)
+    return Terminal(highlight=False, soft_wrap=True, width=width)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], empty: str = "nothing there yet") -> None:

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import errno
 import importlib.metadata
+import json
+import os
 import platform
 import re
 import socket
 import sys
-import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from config.errors import CallboardError
 from config.settings import RedisSettings, Settings
+from scripts.nodes import DATABASE_FILE, node, reach
+from store.health import damage, database_trouble, disk_trouble
 
 _WAIT_S = 2.0
+_ANSWER_S = 5.0  # longer than a node looks for what it lacks
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +37,17 @@ class Finding:
 
 def findings(settings: Settings) -> list[Finding]:
     """Every part, in the order in which a newcomer would mend them."""
+    running = node(settings.data_dir)
     return [
         _python(),
         _packages(),
         *_voice_parts(),
-        _port("HTTP", settings.http.host, settings.http.port, "HTTP__PORT"),
-        _port("AudioSocket", settings.audiosocket.host, settings.audiosocket.port, "AUDIOSOCKET__PORT"),
+        _port("HTTP", settings.http.host, settings.http.port, "HTTP__PORT", running.get("http", "")),
+        _port(
+            *("AudioSocket", settings.audiosocket.host, settings.audiosocket.port, "AUDIOSOCKET__PORT"),
+            running.get("audiosocket", ""),
+        ),
+        *_node(running),
         _data_dir(settings.data_dir),
         _database(settings),
         *_redis(settings.redis),
@@ -53,9 +64,9 @@ def _packages() -> Finding:
         required = importlib.metadata.requires("callboard") or []
     except importlib.metadata.PackageNotFoundError:
         return Finding("packages", False, "callboard is not installed", "pip install -e .")
-    names = [re.split(r"[\s<>=!~;\[]", line, maxsplit=1)[0] for line in required if "extra ==" not in line]
-    missing = [name for name in names if not _installed(name)]
-    hint = f"pip install {' '.join(missing)}" if missing else ""
+    names = {re.split(r"[\s<>=!~;\[]", line, maxsplit=1)[0] for line in required if "extra ==" not in line}
+    missing = sorted(name for name in names if not _installed(name))
+    hint = f"missing: {', '.join(missing)}; scripts/demo installs them" if missing else ""
     return Finding("packages", not missing, f"{len(names) - len(missing)} of {len(names)}", hint)
 
 
@@ -74,8 +85,11 @@ def _voice_parts() -> Iterator[Finding]:
         yield Finding(f"voice: {name}", ok, "there" if ok else "missing", hint)
 
 
-def _port(what: str, host: str, port: int, option: str) -> Finding:
+def _port(what: str, host: str, port: int, option: str, ours: str) -> Finding:
+    """`ours`: where the node of our data folder listens, with a scheme or without."""
     part, address = f"{what} port", f"{host}:{port}"
+    if port and ours.rpartition("/")[2] == reach(host, port):
+        return Finding(part, True, f"{address}: the node of this data folder listens there")
     try:
         family, kind, protocol, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
@@ -89,34 +103,50 @@ def _port(what: str, host: str, port: int, option: str) -> Finding:
     return Finding(part, True, f"{address} is free")
 
 
+def _node(running: dict[str, Any]) -> Iterator[Finding]:
+    """What the node of our data folder says of itself, where one runs."""
+    if not running:
+        return
+    from http.client import HTTPConnection, HTTPException
+
+    where = f"process {running['pid']}"
+    try:
+        with closing(HTTPConnection(running["http"].removeprefix("http://"), timeout=_ANSWER_S)) as connection:
+            connection.request("GET", "/readiness/")
+            parts: dict[str, str] = json.loads(connection.getresponse().read())["parts"]
+    except (OSError, HTTPException, ValueError, KeyError) as error:
+        yield Finding("node", False, f"{where} does not answer: {error or type(error).__name__}", "see its log")
+        return
+    failing = "; ".join(f"{part}: {said}" for part, said in parts.items() if said != "ok")
+    yield Finding(
+        "node", not failing, f"{where}: {failing or 'takes calls'}", "mend it, or see its log" * bool(failing)
+    )
+
+
 def _data_dir(folder: Path) -> Finding:
     """A folder that is not there yet is fine where it can be made."""
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    try:
-        with tempfile.TemporaryFile(dir=existing):
-            pass
-    except OSError as error:
-        return Finding("data folder", False, f"{existing}: {error.strerror}", "set DATA_DIR to a folder you may write")
-    return Finding("data folder", True, str(folder) if existing == folder else f"{folder} (will be made)")
+    if trouble := disk_trouble(folder):
+        return Finding("data folder", False, trouble, "make room, or set DATA_DIR to a folder that you may write")
+    return Finding("data folder", True, f"{folder}{'' if folder.exists() else ' (will be made)'}")
 
 
 def _database(settings: Settings) -> Finding:
     from store.engine import Database
-    from store.migrations import current_revision, head_revision
+    from store.migrations import current_revision, head_revision, revisions
 
-    if not settings.postgres.host and not (settings.data_dir / "callboard.db").exists():
+    if not settings.postgres.host and not os.path.lexists(settings.data_dir / DATABASE_FILE):
         return Finding("database", True, "SQLite, will be made at the first start")
+    hint = "start PostgreSQL, or mend POSTGRES__*" if settings.postgres.host else "see DATA_DIR"
     try:
-        database = Database.from_settings(settings)
-        try:
-            database.ping()
+        with closing(Database.from_settings(settings)) as database:
             current, head = current_revision(database) or "none", head_revision()
-        finally:
-            database.close()
+            trouble = "" if current == "none" else damage(database) or database_trouble(database)
     except CallboardError as error:
-        return Finding("database", False, str(error), "start PostgreSQL, or mend POSTGRES__*; unset: SQLite")
-    if current.isdecimal() and current > head:
-        return Finding("database", False, f"at step {current}, this program knows {head}", "update Callboard")
+        return Finding("database", False, str(error), hint)
+    if current not in ("none", *revisions()):
+        return Finding("database", False, f"{database.place}: at step {current}, unknown here", "update Callboard")
+    if trouble and current == head:
+        return Finding("database", False, trouble, hint)
     detail = "its schema is the newest" if current == head else f"step {current}, goes to {head} at the next start"
     return Finding("database", True, f"{database.place}: {detail}")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import logging
 import os
 import secrets
@@ -19,8 +18,9 @@ from typing import Any
 from actors.node import process
 from actors.node.node import Node, NodeFailed
 from config.settings import Settings
-from scripts.operator_client import FILE
-from store.private import FILE_MODE, open_data_dir
+from scripts.nodes import announced, reach
+from scripts.storage import database_name
+from store.private import open_data_dir
 from transports.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -175,15 +175,14 @@ def _reserve(group: str, host: str, port: int) -> socket.socket:
 
 @contextmanager
 def operators_file(settings: Settings) -> Iterator[None]:
-    """Tell the operators of this machine, and nobody else, how to reach the node: DATA_DIR/operator.json."""
-    operator, path = settings.operator, settings.data_dir / FILE
-    content = {"url": f"http://{operator.host}:{operator.port}", "token": operator.token.get_secret_value()}
-    fresh = path.with_suffix(f".{os.getpid()}")
-    open_data_dir(settings.data_dir)
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE), "w", encoding="utf-8") as file:
-        json.dump(content, file)
-    os.replace(fresh, path)
-    try:
+    """Tell the operators of this machine, and nobody else, how to reach the node."""
+    operator, http, audiosocket = settings.operator, settings.http, settings.audiosocket
+    content = {
+        "url": f"http://{reach(operator.host, operator.port)}",
+        "token": operator.token.get_secret_value(),
+        "http": f"http://{reach(http.host, http.port)}",
+        "audiosocket": reach(audiosocket.host, audiosocket.port),
+        "database": database_name(settings),
+    }
+    with announced(open_data_dir(settings.data_dir), content):
         yield
-    finally:
-        path.unlink(missing_ok=True)

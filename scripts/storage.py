@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from config.errors import ConfigError
+from scripts.nodes import guessed_data_dir, node
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -13,7 +16,13 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_database(settings: Settings) -> Iterator[Database]:
-    """The configured database at its newest schema; closed at the end."""
+    """The configured database at its newest schema; closed at the end.
+
+    Raises `ConfigError` if the node of its data folder uses another one.
+    """
+    used, ours = node(settings.data_dir).get("database", ""), database_name(settings)
+    if used and used != ours:
+        raise ConfigError(f"POSTGRES__*: here they say {ours}, but the node of {settings.data_dir} uses {used}")
     from store.engine import Database
     from store.migrations import migrate
 
@@ -25,10 +34,22 @@ def open_database(settings: Settings) -> Iterator[Database]:
         database.close()
 
 
-def load_environment(**overrides: str | None) -> Settings:
-    """The settings of this process's environment, with the command line's `overrides` above them."""
+def database_name(settings: Settings) -> str:
+    """Which database it is, without user and password."""
+    postgres = settings.postgres
+    return f"PostgreSQL at {postgres.host}:{postgres.port}/{postgres.db_name}" if postgres.host else "SQLite"
+
+
+def load_environment(overrides: Mapping[str, str | None] | None = None, *, own_node: bool = False) -> Settings:
+    """The settings of this process's environment, with the command line's `overrides` above them.
+
+    Where nobody has named DATA_DIR it is the folder of the node that runs here; not for who starts an `own_node`.
+    """
     import os
 
     from config.settings import load_settings
 
-    return load_settings({**os.environ, **{name: value for name, value in overrides.items() if value is not None}})
+    environ = {**os.environ, **{name: value for name, value in (overrides or {}).items() if value is not None}}
+    if not own_node and (folder := guessed_data_dir(environ)):
+        environ["DATA_DIR"] = str(folder)
+    return load_settings(environ)

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from config.logging import Throttle
 
 pytest_plugins = ["tests.databases", "tests.leaks"]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def state_of_our_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The nodes of the tests and those of whoever runs them do not find each other."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from tornado.web import HTTPError
 from actors.call.wire import Wire
 from actors.services.metrics import Metrics
 from config.assistant import AssistantConfig
-from config.errors import BadInput, CallboardError
+from config.errors import REASON_HEADER, BadInput, CallboardError
 from config.logging import peer_line
 from config.settings import Settings
 from store.assistants import AssistantRepository
@@ -208,12 +208,17 @@ class Handler(FrontHandler):
         error = kwargs.get("exc_info", (None, None, None))[1]
         code, message = _describe(status_code, error)
         self.set_status(_status(error, status_code))
+        self.give_reason(message)
         if self.is_unread:
             self.set_header("Connection", "close")
         if self.silent_errors:
             self.finish()
         else:
             self.send_json({"error": {"code": code, "message": message}})
+
+    def give_reason(self, message: str) -> None:
+        """For people: a carrier passes over the header."""
+        self.set_header(REASON_HEADER, message.encode("ascii", "backslashreplace").decode().replace("\n", " ")[:500])
 
     def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
         if isinstance(value, CallboardError | HTTPError):

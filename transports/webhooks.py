@@ -39,6 +39,7 @@ class CallWebhook(Handler):
             if spec.refusal is None:
                 raise
             self.log_exception(type(error), error, None)
+            self.give_reason(str(error))
             answer = spec.refusal
         self.set_header("Content-Type", answer.content_type)
         self.finish(answer.body)

@@ -13,7 +13,7 @@ from scripts.caller.browser import BrowserCall, parse_answer
 from scripts.caller.errors import BrokenAnswer, CallRefused, ServerUnreachable
 from scripts.caller.line import wait_over
 from scripts.caller.plan import AudioReport, CallPlan
-from scripts.caller.server import Server
+from scripts.caller.server import Server, refusal
 
 
 class BrowserLine:
@@ -36,7 +36,7 @@ class BrowserLine:
         try:
             line._socket = await websocket_connect(url, on_message_callback=line._on_message, connect_timeout=10)
         except HTTPClientError as error:
-            raise CallRefused(f"the WebSocket was refused: {error.code} {error.message}") from None
+            raise CallRefused(f"the WebSocket was refused: {refusal(error)}") from None
         except OSError as error:
             raise ServerUnreachable(f"{url}: {error}") from None
         line._send(line._call.opening())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 import orjson
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
 
-from config.errors import ConfigError
+from config.errors import REASON_HEADER, ConfigError
 from scripts.caller.errors import BrokenAnswer, CallRefused, ServerUnreachable
+from scripts.output import printable
 
 TIMEOUT_S = 15.0  # Twilio's own limit for a webhook
 
@@ -18,10 +19,10 @@ class Server:
     """A Callboard server at an address such as `http://127.0.0.1:9007`; `close` ends its connections."""
 
     def __init__(self, address: str, key: str | None = None) -> None:
-        parts = urlsplit(address)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigError(f"--to {address!r} is not an address like http://127.0.0.1:9007")
-        self.address, self.host = f"{parts.scheme}://{parts.netloc}", parts.hostname
+        parts, self.host = _parts(address)
+        if key and not (key.isascii() and key.isprintable()):
+            raise ConfigError("--key: an API key has only letters, digits and dashes")
+        self.address = f"{parts.scheme}://{parts.netloc}"
         self._headers = {"x-api-key": key} if key else {}
         self._client = AsyncHTTPClient(force_instance=True)
 
@@ -53,22 +54,37 @@ class Server:
     async def _fetch(self, path: str, **options: Any) -> HTTPResponse:
         request = HTTPRequest(self.address + path, request_timeout=TIMEOUT_S, follow_redirects=False, **options)
         try:
-            return await self._client.fetch(request)
+            response = await self._client.fetch(request)
         except HTTPClientError as error:
             if error.code == 599:
                 raise ServerUnreachable(f"{self.address} does not answer: {error.message}") from None
-            raise CallRefused(f"{self.address}{path.partition('?')[0]} answered {_refusal(error)}") from None
+            raise CallRefused(f"{self.address}{path.partition('?')[0]} answered {refusal(error)}") from None
         except OSError as error:
             raise ServerUnreachable(
                 f"{self.address} cannot be reached: {error}; is `callboard serve` running?"
             ) from None
+        if reason := response.headers.get(REASON_HEADER):
+            raise CallRefused(f"the call was rejected: {printable(reason)}")
+        return response
 
 
-def _refusal(error: HTTPClientError) -> str:
-    body = error.response.body if error.response else b""
+def _parts(address: str) -> tuple[SplitResult, str]:
     try:
-        text = orjson.loads(body)["error"]["message"]
+        parts = urlsplit(address)
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return parts, parts.hostname
+    except ValueError:  # no port, or half an IPv6 address
+        pass
+    raise ConfigError(f"--to {address!r} is not an address like http://127.0.0.1:9007")
+
+
+def refusal(error: HTTPClientError) -> str:
+    """Status and sentence of a server that answered no; a carrier's own answer has it in a header."""
+    response = error.response
+    text = response.headers.get(REASON_HEADER, "") if response else ""
+    try:
+        text = text or orjson.loads(response.body if response else b"")["error"]["message"]
     except (orjson.JSONDecodeError, KeyError, TypeError):
         text = error.message or ""
     hint = "; give a key with --key: `callboard key create NAME` makes one" if error.code == 401 else ""
-    return f"{error.code}: {text}{hint}"
+    return f"{error.code}: {printable(str(text))}{hint}"

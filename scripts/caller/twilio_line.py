@@ -13,7 +13,7 @@ from config.errors import CallboardError
 from scripts.caller.errors import BrokenAnswer, CallRefused, ServerUnreachable
 from scripts.caller.line import wait_over
 from scripts.caller.plan import AudioReport, CallPlan
-from scripts.caller.server import Server
+from scripts.caller.server import Server, refusal
 from scripts.caller.twilio import TwilioCall, parse_twiml
 
 
@@ -45,7 +45,7 @@ class TwilioLine:
         try:
             self._socket = await websocket_connect(url, on_message_callback=self._on_message, connect_timeout=10)
         except HTTPClientError as error:
-            raise CallRefused(f"the media stream was refused: {error.code} {error.message}") from None
+            raise CallRefused(f"the media stream was refused: {refusal(error)}") from None
         except OSError as error:
             raise ServerUnreachable(f"{url}: {error}") from None
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scripts.command import Commands
 
 KEY_VARIABLE = "CALLBOARD_API_KEY"
+DEFAULT_SERVER = "http://127.0.0.1:9007"
 
 _EXAMPLES = """
 callboard call --assistant reception --say 'what are your opening hours' --say goodbye --key rpd-...
@@ -26,9 +27,16 @@ callboard call --assistant reception --say 'what are your opening hours' --turns
 
 
 def register(commands: Commands) -> None:
-    parser = add_command(commands, "call", "call a server as a carrier would, and talk to it", _EXAMPLES, call)
-    parser.description = f"{parser.description} Exit code 0 only if every turn was answered."
-    parser.add_argument("--to", default="http://127.0.0.1:9007", metavar="URL", help="the server (%(default)s)")
+    parser = add_command(
+        commands,
+        "call",
+        "call a server as a carrier would, and talk to it",
+        _EXAMPLES,
+        call,
+        ok="every turn was answered",
+        failed="refused, or a turn was not",
+    )
+    parser.add_argument("--to", metavar="URL", help=f"the server (that which runs here, else {DEFAULT_SERVER})")
     parser.add_argument("--assistant", required=True, metavar="NAME", help="who is called: name or number")
     carriers = ("twilio", "audiosocket", "browser")
     parser.add_argument("--via", choices=carriers, default="audiosocket", help="(%(default)s)")
@@ -65,8 +73,18 @@ def check_arguments(args: argparse.Namespace) -> None:
         raise ConfigError(f"--turns {args.turns}: --barge-in interrupts the second answer with a third sentence")
     if not re.fullmatch(r"[0-9*#A-D]*", args.dtmf):
         raise ConfigError(f"--dtmf {args.dtmf!r}: legal: 0-9, *, #, A-D")
+    if args.record:
+        check_record(args.record)
     if not args.voice.strip() or any(not text.strip() for text in args.say or ()):
         raise ConfigError("--say and --voice must not be empty")
+
+
+def check_record(path: Path) -> None:
+    """Before a call is made for nothing. Raises `ConfigError`."""
+    if not path.parent.is_dir():
+        raise ConfigError(f"--record {path}: there is no folder {path.parent}")
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise ConfigError(f"--record {path}: is {'a folder' if path.is_dir() else 'not ours to write'}")
 
 
 async def _call(args: argparse.Namespace) -> CallReport:
@@ -97,18 +115,29 @@ async def _sentences(args: argparse.Namespace) -> tuple[Sentence, ...]:
 def make_plan(args: argparse.Namespace, sentences: tuple[Sentence, ...]) -> CallPlan:
     from scripts.caller.plan import CallPlan
 
+    to, audiosocket = _server(args)
     return CallPlan(
-        to=args.to,
+        to=to,
         assistant=args.assistant,
         via=args.via,
         sentences=sentences,
         turns=args.turns or max(len(sentences), 3 if args.barge_in else 1),
         key=args.key or os.environ.get(KEY_VARIABLE),
-        audiosocket=parse_address(args.audiosocket) if args.audiosocket else None,
+        audiosocket=parse_address(audiosocket) if audiosocket else None,
         barge_in=args.barge_in,
         dtmf=args.dtmf,
         record=args.record,
     )
+
+
+def _server(args: argparse.Namespace) -> tuple[str, str | None]:
+    """Its address and that of its AudioSocket: as they are given, else as the node says that runs here."""
+    if args.to:
+        return args.to, args.audiosocket
+    from scripts.nodes import data_dir, node
+
+    found = node(data_dir(os.environ))
+    return found.get("http", DEFAULT_SERVER), args.audiosocket or found.get("audiosocket")
 
 
 def parse_address(text: str) -> tuple[str, int]:

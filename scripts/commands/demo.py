@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 ASSISTANT = Path(__file__).parents[2] / "assistants" / "reception.yaml"
 SENTENCES = ("what are your opening hours", "book a table for friday please", "yes please", "that is all thank you")
 KEY_NAME = "demo"
+DATA_DIR = "var/demo"
 
 _EXAMPLES = """
 callboard demo
@@ -30,7 +33,6 @@ callboard demo --once
 def register(commands: Commands) -> None:
     parser = add_command(commands, "demo", "start a server, hold a spoken call with it, keep serving", _EXAMPLES, demo)
     parser.add_argument("--once", action="store_true", help="end after the call; 0 only if every turn was answered")
-    parser.add_argument("--data-dir", type=Path, default=Path("var/demo"), metavar="DIR", help="(%(default)s)")
     parser.add_argument("--record", type=Path, default=Path("demo-call.wav"), metavar="OUT.wav", help="(%(default)s)")
 
 
@@ -38,8 +40,12 @@ def demo(args: argparse.Namespace) -> int:
     import asyncio
 
     from scripts.child_server import ServerPlan, free_port
+    from scripts.commands.call import check_record
 
-    plan = ServerPlan(ASSISTANT, args.data_dir, free_port(9007), free_port(4573))
+    check_record(args.record)
+    plan = ServerPlan(
+        ASSISTANT, Path(getattr(args, "data_dir", DATA_DIR)).expanduser(), free_port(9007), free_port(4573)
+    )
     _say_ports(plan)
     return asyncio.run(_demo(plan, args))
 
@@ -112,7 +118,7 @@ def _key(plan: ServerPlan) -> Iterator[str]:
     from scripts.child_server import ALONE
     from store.keys import KeyRepository
 
-    with open_database(load_environment(**ALONE, DATA_DIR=str(plan.data_dir))) as database:
+    with open_database(load_environment({**ALONE, "DATA_DIR": str(plan.data_dir)})) as database:
         keys = KeyRepository(database)
         for stale in keys.list():
             if stale.name == KEY_NAME and stale.revoked_at is None:
@@ -128,9 +134,11 @@ def _show_what_next(plan: ServerPlan, secret: str) -> None:
     """Lines to copy: no box around them, and the terminal wraps them."""
     from scripts.child_server import HOST
     from scripts.commands.call import KEY_VARIABLE
+    from scripts.nodes import living, named_data_dir
 
-    to = "" if plan.http_port == 9007 else f" --to {plan.url}"
-    audiosocket = "" if plan.audiosocket_port == 4573 else f" --audiosocket {HOST}:{plan.audiosocket_port}"
+    # Found by itself, unless there is something else to be found.
+    alone = named_data_dir(os.environ) is None and living(os.environ) == [plan.data_dir.absolute()]
+    where = "" if alone else f" --data-dir {shlex.quote(str(plan.data_dir.absolute()))}"
     console().rule("What to try next", align="left")
     console().print(
         f"""\
@@ -138,12 +146,14 @@ Serving until Ctrl-C at {plan.url} and {HOST}:{plan.audiosocket_port} (AudioSock
 
   {plan.url}/#key={secret}
 
-or in a second terminal:
+or in a second terminal, in this folder:
 
   source .venv/bin/activate
   export {KEY_VARIABLE}={secret}
-  callboard call --assistant {ASSISTANT.stem}{to}{audiosocket} --say 'tell me a joke' --say goodbye
-  callboard call --assistant {ASSISTANT.stem}{to} --via twilio --say 'what are your opening hours' --barge-in
+  callboard call{where} --assistant {ASSISTANT.stem} --say 'tell me a joke' --say goodbye
+  callboard call{where} --assistant {ASSISTANT.stem} --via twilio --say 'what are your opening hours' --barge-in
+  callboard calls{where}
+  callboard ps{where}
 
 What it understands is listed in assistants/{ASSISTANT.name}. The key holds until the demo ends.""",
         markup=False,

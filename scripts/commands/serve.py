@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config.errors import ConfigError
-from scripts.command import OK, add_command
+from scripts.command import OK, add_command, epilog
 from scripts.output import console, print_json
 from scripts.storage import load_environment, open_database
 
@@ -35,13 +35,13 @@ _OVERRIDES = {
     "port": "HTTP__PORT",
     "audiosocket_host": "AUDIOSOCKET__HOST",
     "audiosocket_port": "AUDIOSOCKET__PORT",
-    "data_dir": "DATA_DIR",
     "log_level": "LOG_LEVEL",
 }
 
 
 def register(commands: Commands) -> None:
     parser = add_command(commands, "serve", "answer calls until SIGTERM or Ctrl-C (twice: at once)", _EXAMPLES, serve)
+    parser.epilog = epilog(_EXAMPLES, ok="stopped, by a signal too", failed="could not start, or has ended by itself")
     parser.add_argument(
         "--assistant", action="append", type=Path, default=[], metavar="FILE", help="apply this assistant first"
     )
@@ -56,7 +56,8 @@ def serve(args: argparse.Namespace) -> int:
     workers = _workers(args.workers)
     from config.logging import configure
 
-    settings = load_environment(**{setting: getattr(args, option) for option, setting in _OVERRIDES.items()})
+    overrides = {setting: getattr(args, option) for option, setting in _OVERRIDES.items()}
+    settings = load_environment(overrides, own_node=True)
     configure(settings.log_level, settings.log_format)
     if settings.auth.mode == "open":
         log.warning("AUTH__MODE is open: anybody who reaches the HTTP port may start calls")
@@ -99,9 +100,13 @@ def _apply(settings: Settings, files: list[Path]) -> None:
     """Bring the store up to date once, before the workers look at it, and apply the assistants."""
     from scripts.assistant_file import read_assistant
     from store.assistants import AssistantRepository
+    from store.errors import StoreUnavailable
+    from store.health import damage
 
     configs = [read_assistant(file, settings.extra_providers, log.warning) for file in files]
     with open_database(settings) as database:
+        if found := damage(database):
+            raise StoreUnavailable(found)
         for config in configs:
             AssistantRepository(database).apply(config)
 

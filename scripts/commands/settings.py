@@ -28,7 +28,7 @@ def register(commands: Commands) -> None:
 def show(args: argparse.Namespace) -> int:
     from config.settings import describe
 
-    rows = [row for row in describe(load_environment()) if not (args.changed and row.is_default)]
+    rows = [row for row in describe(load_environment(own_node=True)) if not (args.changed and row.is_default)]
     if args.json:
         print_json(rows)
     else:

@@ -19,7 +19,12 @@ _LOCK = 0x0CA11B0A2D  # any number, so long as every Callboard takes the same
 
 def head_revision() -> str:
     """The newest step that this program knows, such as "0001"."""
-    return max(path.name[:4] for path in VERSIONS.glob("[0-9]*_*.py"))
+    return revisions()[-1]
+
+
+def revisions() -> list[str]:
+    """Every step that this program knows, the oldest first."""
+    return sorted(path.name[:4] for path in VERSIONS.glob("[0-9]*_*.py"))
 
 
 def current_revision(database: Database) -> str | None:
@@ -56,8 +61,12 @@ def _revision(connection: Connection) -> str | None:
 def _upgrade(connection: Connection) -> None:
     from alembic import command
     from alembic.config import Config
+    from alembic.util import CommandError
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:  # a step that nobody has written
+        raise SchemaMismatch(f"database {connection.engine.url.database}: {error}") from None

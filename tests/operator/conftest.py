@@ -16,7 +16,7 @@ from config.assistant import AssistantConfig
 from scripts.callboard import main
 from scripts.caller.call import place_call
 from scripts.caller.plan import CallReport, Connected, Sentence
-from scripts.operator_client import FILE
+from scripts.nodes import FILE
 from tests.calls.conftest import STEADY, House, open_house, until  # noqa: F401  # a fixture comes by its name
 
 TOKEN = "opensesame"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from actors.call.switchboard import Switchboard
-from scripts.operator_client import data_dir
+from scripts.nodes import data_dir
 from store.audit import AuditRepository
 from store.conversations import ConversationRepository
 from tests.calls.conftest import until
@@ -290,10 +290,10 @@ async def test_a_wrong_option(argv: tuple[str, ...], complaint: str, command: Co
 def test_the_data_folder_is_the_settings_one(environ: dict[str, str], tmp_path: Path) -> None:
     from config.settings import load_settings
 
-    assert data_dir(environ, None) == load_settings(environ).data_dir
-    assert data_dir(environ, "/over") == Path("/over")
+    environ |= {"XDG_STATE_HOME": str(tmp_path)}  # where no node is found
+    assert data_dir(environ) == load_settings(environ).data_dir
 
 
 def test_the_data_folder_of_a_settings_file(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("data_dir: /from/file\n")
-    assert data_dir({"CALLBOARD_CONFIG": str(tmp_path / "c.yaml")}, None) == Path("/from/file")
+    assert data_dir({"CALLBOARD_CONFIG": str(tmp_path / "c.yaml")}) == Path("/from/file")
