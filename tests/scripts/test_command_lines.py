@@ -39,6 +39,8 @@ ARGUMENTS: dict[str, list[str]] = {
     "assistant apply": [DESK],
     "assistant list": [],
     "assistant show": ["a"],
+    "assistant new": ["a"],
+    "assistant schema": [],
     "providers": [],
     "providers check": ["script"],
     "key create": ["k"],
@@ -55,7 +57,8 @@ ARGUMENTS: dict[str, list[str]] = {
     "hangup": ["a"],
     "drain": [],
 }
-OPENS_THE_DATABASE = [name for name in ARGUMENTS if name.split()[0] in ("calls", "assistant", "key")] + ["serve"]
+OPENS_THE_DATABASE = [name for name in ARGUMENTS if name.split()[0] in ("calls", "key")]
+OPENS_THE_DATABASE += ["assistant apply", "assistant list", "assistant show", "serve"]
 ASKS_THE_NODE = [
     *("ps", "tree", "inspect", "trace", "deadletters", "exits", "nodes", "restart", "hangup", "drain"),
 ]
