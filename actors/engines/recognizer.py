@@ -44,7 +44,7 @@ class Recognition(Work):
     """One caller. Opening: grammar (JSGF), words, pronunciations ({word: [sounds]}, in place of the dictionary's), rate
     (8000 or 16000), threshold (lower accepts more).
 
-    Says {opened}, {interim}, {final, end_ms}, {end_of_turn}; takes audio and {do: finalize}.
+    Says {opened}, {interim, end_ms}, {final, end_ms}, {end_of_turn}; takes audio and {do: finalize}.
     """
 
     def __init__(self, reply: Reply, opening: dict[str, Any]) -> None:
@@ -110,7 +110,7 @@ class Recognition(Work):
 
     def _tell_interim(self) -> None:
         self._told_ms = self._heard_ms
-        self._reply.event(interim=self._interim)
+        self._reply.event(interim=self._interim, end_ms=self._heard_ms)
 
     def _end_utterance(self) -> None:
         if not self._in_utterance:

@@ -31,6 +31,7 @@ KEEP_ALIVE, FINALIZE, CLOSE_STREAM = '{"type":"KeepAlive"}', '{"type":"Finalize"
 KEEP_ALIVE_S = 4.0  # after 10 s without audio it closes the connection (1011 NET-0001)
 UTTERANCE_END_MS = 1000  # the least that is legal
 FINALIZE_GRACE_S = 0.5  # a Finalize may stay without an answer where there was nothing to finalize
+REACH_MS = 400.0  # a result that ends so little before a Finalize is of all that was said: we ask after a silence
 ALIVE_S = 2.0  # who has said something within this time owes no answer, rather than being dead
 BURST_MS = 5000.0  # audio that may be sent at once; beyond it Deepgram takes 1.25 times as much as is spoken
 CATCH_UP = 1.25
@@ -133,6 +134,8 @@ class DeepgramSession(SttSession):
         self._outbox_timer: asyncio.TimerHandle | None = None
         self._words = False  # of the turn under way, heard so far
         self._finalizing = False  # we owe an EndOfTurn
+        self._sent_ms = self._finalized_ms = 0.0  # of the audio: sent in all, and before the last Finalize
+        self._result_ms = 0.0  # it has heard so far
         self._grace_timer: asyncio.TimerHandle | None = None
         self._heard_from_s = float("-inf")
         self._closed = False
@@ -149,6 +152,10 @@ class DeepgramSession(SttSession):
         if not self._closed:
             self._finalizing = True
             self._give(self.finalize_message)
+
+    @property
+    def unsent_ms(self) -> float:
+        return sum(self.audio.duration_ms(len(message)) for message in self._outbox if isinstance(message, bytes))
 
     def close(self) -> None:
         self._closed = True
@@ -194,7 +201,9 @@ class DeepgramSession(SttSession):
                 if wait_s:
                     self._outbox_timer = asyncio.get_running_loop().call_later(wait_s, self._send_outbox)
                     return
+                self._sent_ms += self.audio.duration_ms(len(message))
             else:
+                self._finalized_ms = self._sent_ms
                 self._start_grace()
             self._socket.send(self._outbox.popleft())
 
@@ -204,10 +213,15 @@ class DeepgramSession(SttSession):
         self._grace_timer = asyncio.get_running_loop().call_later(FINALIZE_GRACE_S, self._grace_over)
 
     def _grace_over(self) -> None:
-        """One that lives had nothing to finalize; a dead one is found by the call, which still waits for us."""
+        """One that lives had nothing to finalize, once it has heard so far; a slow one is waited for, and a dead one is
+        found by the call, which still waits for us."""
         self._grace_timer = None
-        if self._finalizing and time.monotonic() - self._heard_from_s < ALIVE_S:
+        if not self._finalizing or time.monotonic() - self._heard_from_s >= ALIVE_S:
+            return
+        if self._result_ms + REACH_MS >= self._finalized_ms:
             self._end_turn()
+        else:
+            self._start_grace()
 
     # --- what it says ---------------------------------------------------------------------------------------------
 
@@ -251,10 +265,11 @@ class DeepgramStt(DeepgramSession):
     def _on_results(self, message: dict[str, Any]) -> None:
         text = message["channel"]["alternatives"][0]["transcript"]
         self._words = self._words or bool(text)
+        self._result_ms = (message["start"] + message["duration"]) * 1000
         if text and message["is_final"]:
-            self.emit(Final(text, (message["start"] + message["duration"]) * 1000))
+            self.emit(Final(text, self._result_ms))
         else:  # without words it is a sign of life, and takes back the interim before
-            self.emit(Interim(text))
+            self.emit(Interim(text, self._result_ms))
         if (message.get("speech_final") and self._words) or (message.get("from_finalize") and self._finalizing):
             self._end_turn()
 

@@ -45,6 +45,7 @@ class FluxStt(DeepgramSession):
             raise ProviderError("deepgram", f"{code}: {message.get('description', '')}"[:200], remedy)
 
     def _on_turn(self, event: str, text: str, end_ms: float) -> None:
+        self._result_ms = end_ms
         if event == "EndOfTurn":
             if text:
                 self.emit(Final(text, end_ms))
@@ -56,4 +57,4 @@ class FluxStt(DeepgramSession):
             return
         if event == "TurnResumed":
             self.emit(TurnResumed())
-        self.emit(Interim(text))
+        self.emit(Interim(text, end_ms))

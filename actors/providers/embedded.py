@@ -211,7 +211,7 @@ class EmbeddedStt(SttSession):
 
     def on_event(self, event: dict[str, Any]) -> None:
         if "interim" in event:
-            self.emit(Interim(event["interim"]))
+            self.emit(Interim(event["interim"], event["end_ms"]))
         elif "final" in event:
             self.emit(Final(event["final"], event["end_ms"]))
         elif "end_of_turn" in event:

@@ -69,6 +69,8 @@ class _Completions(RequestHandler):
         fake.open.add(self)
         fake.answering += 1
         try:
+            if script.open_s:
+                await asyncio.sleep(script.open_s)
             if script.status:
                 self._refuse(script.status, script.headers, script.body)
             elif self.request.headers.get("Authorization") != f"Bearer {fake.key}":
@@ -121,11 +123,15 @@ class _Completions(RequestHandler):
             return
         self.set_header("Content-Type", "text/event-stream")
         self._model = body["model"]
+        await asyncio.sleep(self.script.late_s)
         await self._send(self._chunk({"role": "assistant", "content": ""}))
         for count, token in enumerate(tokens):
             if self.script.acts and count >= self.script.after:
                 await self._act()
-                return
+                if self.script.stall_s:
+                    self.script.stall_s = 0.0
+                else:
+                    return
             await self._send(self._chunk({"content": token}))
             fake.sent += 1
             if fake.pause_s:
@@ -142,8 +148,13 @@ class _Completions(RequestHandler):
         """The script's: an error or garbage in the stream, a cut socket, silence, or a body that just ends."""
         if self.script.message is not None:
             await self._send(self.script.message)
-        if self.script.drop:
+        if self.script.half:
+            self.write(self.script.half)
+            await self.flush()
+        if self.script.drop or self.script.half:
             self.drop()
+        if self.script.stall_s:
+            await asyncio.sleep(self.script.stall_s)
         if self.script.stall:
             await self.gone.wait()
 

@@ -34,19 +34,21 @@ from actors.providers.spec import (
 )
 from tests.fakes import tones
 
-How = Literal["raise", "exit", "stall", "fail", "config"]
+How = Literal["raise", "exit", "stall", "fail", "config", "pause", "empty", "unknown"]
 
 
 @dataclass
 class Fault:
     """`how` it fails at `where` ("open", "hear", "finalize", "ask", "token", "speak", "audio"), from the `nth` time on,
-    `times` times; `only`: just for work that contains this text."""
+    `times` times; `only`: just for work that contains this text. "pause": it goes on after `seconds`, with all that it
+    was given meanwhile; "empty" and "unknown": it says an event without content, and one that nobody knows."""
 
     where: str
     how: How
     nth: int = 1
     times: int = 1
     only: str = ""
+    seconds: float = 0.0
 
 
 class Faults:
@@ -56,21 +58,21 @@ class Faults:
         self.planted: list[Fault] = []
         self.struck: list[str] = []
 
-    def plant(self, where: str, how: How, nth: int = 1, times: int = 1, only: str = "") -> None:
-        self.planted.append(Fault(where, how, nth, times, only))
+    def plant(self, where: str, how: How, nth: int = 1, times: int = 1, only: str = "", seconds: float = 0.0) -> None:
+        self.planted.append(Fault(where, how, nth, times, only, seconds))
 
     def clear(self) -> None:
         self.planted.clear()
         self.struck.clear()
 
-    def strike(self, where: str, work: Callable[[], str]) -> How | None:
+    def strike(self, where: str, work: Callable[[], str]) -> Fault | None:
         for fault in self.planted:
             if fault.where == where and fault.times and (not fault.only or fault.only in work()):
                 fault.nth -= 1
                 if fault.nth <= 0:
                     fault.times -= 1
                     self.struck.append(f"{where}:{fault.how}")
-                    return fault.how
+                    return fault
         return None
 
 
@@ -84,27 +86,45 @@ class _Fallible:
     stalled = False
     emit: Callable[..., None]
     options: FakeOptions
+    closed = False
     _opened = False
+    _free_s = 0.0  # of the loop's clock: nothing is done before
+    _early: list[Callable[[], None]]
 
     async def open_late(self) -> None:
         if self.strikes("open"):
             await asyncio.Event().wait()
         await asyncio.sleep(self.options.open_s)
+        await self.pause_over()
         self._opened = True
-        early, self._early = self._early, []
-        for work in early:
-            work()
+        self._do_early()
+
+    async def pause_over(self) -> None:
+        await asyncio.sleep(self._free_s - asyncio.get_running_loop().time())
 
     def when_open(self, work: Callable[[], None]) -> None:
-        """Work given before is done then, in its order."""
-        if self._opened:
-            work()
-        else:
-            self._early.append(work)
+        """Work given before, or in a pause, is done then, in its order."""
+        self._early.append(work)
+        self._do_early()
+
+    def _do_early(self) -> None:
+        while self._early and self._opened and not self.closed:
+            loop = asyncio.get_running_loop()
+            if loop.time() < self._free_s:
+                loop.call_at(self._free_s, self._do_early)
+                return
+            self._early.pop(0)()
 
     def strikes(self, where: str, work: Callable[[], str] = str) -> bool:
         """Whether the session has stalled, now or before; other faults raise or are emitted."""
-        how = FAULTS.strike(where, work)
+        fault = FAULTS.strike(where, work)
+        how = fault.how if fault else None
+        if fault and how == "pause":
+            self._free_s = asyncio.get_running_loop().time() + fault.seconds
+        if how == "empty":
+            self.emit_empty()
+        if how == "unknown":
+            self.emit(object())
         if how == "raise":
             raise RuntimeError(f"scripted failure at {where}")
         if how == "exit":
@@ -150,8 +170,10 @@ class FakeStt(_Fallible, SttSession):
         self._pcm = bytearray()
         self._convert = Converter(audio, PCM_8K)
         self._fed_ms = self._told_ms = 0.0
-        self._early: list[Callable[[], None]] = []
-        self.closed = False
+        self._early = []
+
+    def emit_empty(self) -> None:
+        self.emit(Final("", self._fed_ms))
 
     async def open(self) -> None:
         await self.open_late()
@@ -163,8 +185,6 @@ class FakeStt(_Fallible, SttSession):
         self.when_open(self._finalize)
 
     def _hear(self, payload: bytes) -> None:
-        if self.closed:
-            return
         self._fed_ms += self.audio.duration_ms(len(payload))
         if self.strikes("hear", lambda: " ".join(tones.read(bytes(self._pcm)))):
             return
@@ -176,7 +196,7 @@ class FakeStt(_Fallible, SttSession):
             self.emit(EagerEndOfTurn(self._text) if is_over else Interim(self._text))
 
     def _finalize(self) -> None:
-        if self.closed or self.strikes("finalize"):
+        if self.strikes("finalize"):
             return
         text = " ".join(tones.read(bytes(self._pcm)))
         self._pcm.clear()
@@ -194,14 +214,19 @@ class FakeLlm(_Fallible, LlmSession):
 
     def __init__(self, options: FakeLlmOptions, emit) -> None:
         super().__init__(options, emit)
-        self._early: list[Callable[[], None]] = []
+        self._early = []
+        self._turn = 0
         self._task: asyncio.Task[None] | None = None
+
+    def emit_empty(self) -> None:
+        self.emit(Token(self._turn, ""))
 
     async def open(self) -> None:
         await self.open_late()
 
     def ask(self, question: Question) -> None:
         self.cancel()
+        self._turn = question.turn
         QUESTIONS.append(question)
         text = question.history[-1].text
         if self.strikes("ask", lambda: text):
@@ -225,6 +250,7 @@ class FakeLlm(_Fallible, LlmSession):
             except (RuntimeError, SystemExit) as error:
                 self.emit(SessionFailed(ProviderError("fake", str(error))))
                 return
+            await self.pause_over()
             self.emit(Token(turn, word + " "))
         self.emit(Answered(turn, hang_up))
 
@@ -243,14 +269,19 @@ class FakeTts(_Fallible, TtsSession):
 
     def __init__(self, options: FakeTtsOptions, emit, audio: AudioFormat, language: str) -> None:
         super().__init__(options, emit, audio, language)
-        self._early: list[Callable[[], None]] = []
+        self._early = []
+        self._segment = 0
         self._queue: asyncio.Queue[tuple[int, str]] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         await self.open_late()
 
+    def emit_empty(self) -> None:
+        self.emit(SegmentAudio(self._segment, b""))
+
     def speak(self, segment: int, text: str) -> None:
+        self._segment = segment
         if self.strikes("speak", lambda: text):
             return
         self._queue.put_nowait((segment, text))
@@ -273,6 +304,7 @@ class FakeTts(_Fallible, TtsSession):
                 except (RuntimeError, SystemExit) as error:
                     self.emit(SessionFailed(ProviderError("fake", str(error))))
                     return
+                await self.pause_over()
                 here = tuple(w for w in words if at_ms <= w.start_ms < at_ms + 100) if self.options.word_times else ()
                 self.emit(SegmentAudio(segment, convert.convert(pcm[start : start + 1600]), here))
                 at_ms += 100

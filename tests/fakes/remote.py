@@ -25,25 +25,32 @@ class Script:
     headers: dict[str, str] = field(default_factory=dict)  # of the refusal
     body: bytes = b""  # of the refusal
     never_upgrade: bool = False
+    open_s: float = 0.0  # the handshake (or the answer) begins so late
+    late_s: float = 0.0  # everything is said so late
     after: float = 0.0  # when what follows happens
     close: tuple[int, str] | None = None  # close code and reason
     drop: bool = False  # the socket is cut, without a close frame
     stall: bool = False  # nothing more is said
+    stall_s: float = 0.0  # nothing is said for so long, then all of it
+    half: bytes = b""  # the beginning of a frame, behind which the socket is cut
     message: str | bytes | None = None  # said out of turn: an error, or garbage
     split: int = 0  # write so many bytes at a time
 
     @property
     def acts(self) -> bool:
-        return bool(self.close or self.drop or self.stall or self.message is not None)
+        ends = self.close or self.drop or self.stall or self.half
+        return bool(ends or self.stall_s or self.message is not None)
 
 
 class FakeProvider:
-    """A server on a free loopback port; use it by `async with`. `scripts`: the next connections take one each."""
+    """A server on a free loopback port; use it by `async with`. `scripts`: the next connections take one each; those
+    without one take `usual`."""
 
     key = "a-test-key"
 
     def __init__(self) -> None:
         self.scripts: deque[Script] = deque()
+        self.usual: dict[str, Any] = {}
         self.requests: list[dict[str, Any]] = []  # path, query, headers, as they came
         self.violations: list[str] = []  # of the protocol, by the client
         self.open: set[Any] = set()  # handlers that are connected
@@ -68,7 +75,7 @@ class FakeProvider:
         self.scripts.append(Script(**what))
 
     def next_script(self) -> Script:
-        return self.scripts.popleft() if self.scripts else Script()
+        return self.scripts.popleft() if self.scripts else Script(**self.usual)
 
     def record(self, request: Any) -> None:
         query = [(k, v.decode()) for k, values in request.query_arguments.items() for v in values]
@@ -88,11 +95,15 @@ class FakeSocket(WebSocketHandler):
         self.fake = fake
         self.script = fake.next_script()
         self.silenced = self.ended = self.began = False
+        self.free_s = 0.0  # of the loop's clock: nothing is said before
+        self.waiting: deque[str | bytes] = deque()  # to be said then
         self.gone = asyncio.Event()
         self.close_code_seen: int | None = None
 
     async def get(self, *args: Any, **kwargs: Any) -> None:
         self.fake.record(self.request)
+        if self.script.open_s:
+            await asyncio.sleep(self.script.open_s)
         status, headers, body = self.refusal()
         if self.script.never_upgrade:
             self.fake.open.add(self)
@@ -152,6 +163,16 @@ class FakeSocket(WebSocketHandler):
         self.say_raw(orjson.dumps(message))
 
     def say_raw(self, payload: str | bytes) -> None:
+        """Now, or as late as the script says; the order is kept."""
+        loop = asyncio.get_running_loop()
+        at_s = max(self.free_s, loop.time() + self.script.late_s)
+        if at_s <= loop.time() and not self.waiting:
+            self._write(payload)
+            return
+        self.waiting.append(payload)
+        loop.call_at(at_s, lambda: self._write(self.waiting.popleft()))
+
+    def _write(self, payload: str | bytes) -> None:
         if not self.silenced and not self.ended:
             try:
                 self.write_message(payload, binary=False).add_done_callback(lambda future: future.exception())
@@ -171,9 +192,13 @@ class FakeSocket(WebSocketHandler):
             script.message = None
         if script.close:
             self.close(*script.close)
-        if script.drop:
+        if script.half:
+            self.ws_connection.stream.write(script.half)
+        if script.drop or script.half:
             self.drop()
-        self.silenced = bool(script.close or script.drop or script.stall)
+        if script.stall_s:
+            self.free_s, script.stall_s = asyncio.get_running_loop().time() + script.stall_s, 0.0
+        self.silenced = bool(script.close or script.drop or script.stall or script.half)
 
     def drop(self) -> None:
         stream = self.ws_connection.stream if self.ws_connection else self.request.connection.stream

@@ -45,17 +45,28 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "deepgram flux": {"model": "flux-general-en", "eot_threshold": 1.0},
     "script": {"intents": INTENTS, "sorry": ["Pardon?"], "tokens_per_s": 500},
 }
+OPEN_S = pytest.mark.parametrize("open_s", [0.0, 0.1, 0.5, 1.5])
 ANSWERS = {"script": "We are open from nine to five.", "fake": "you said are you open today"}
 
 
+@pytest.fixture
+def open_s() -> float:
+    """How late a session opens; a test that is run with several delays parametrizes it."""
+    return 0.0
+
+
 @asynccontextmanager
-async def provided(name: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Registry, ProviderChoice]]:
+async def provided(
+    name: str, monkeypatch: pytest.MonkeyPatch, open_s: float
+) -> AsyncIterator[tuple[Registry, ProviderChoice]]:
     registry, options = Registry(["tests.fakes.providers"]), OPTIONS.get(name, {})
     name = name.split()[0]
     if name not in SERVERS:
-        yield registry, ProviderChoice(provider=name, **options)
+        late = {"open_s": open_s} if name == "fake" else {}
+        yield registry, ProviderChoice(provider=name, **options, **late)
         return
     async with SERVERS[name]() as server:
+        server.usual["open_s"] = open_s
         monkeypatch.setenv(f"{name.upper()}_API_KEY", server.key)
         yield registry, ProviderChoice(provider=name, base_url=server.url, **options)
         await server.until(lambda: not server.open)  # whoever was closed has gone
@@ -66,8 +77,8 @@ async def provided(name: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 
 
 @pytest.fixture(params=["fake", "deepgram", "deepgram flux"])
-async def stt(request, monkeypatch) -> AsyncIterator[tuple[SttSession, Emitted]]:
-    async with provided(request.param, monkeypatch) as (registry, choice):
+async def stt(request, monkeypatch, open_s) -> AsyncIterator[tuple[SttSession, Emitted]]:
+    async with provided(request.param, monkeypatch, open_s) as (registry, choice):
         emitted = Emitted()
         session = registry.open_stt(choice, emitted, PCM_8K, "en-US", ())
         yield session, emitted
@@ -81,6 +92,7 @@ def feed(session: SttSession, text: str) -> float:
     return PCM_8K.duration_ms(len(audio))
 
 
+@OPEN_S
 async def test_finalize_is_answered_by_one_end_of_turn_after_the_finals(stt):
     session, emitted = stt
     await session.open()
@@ -104,6 +116,7 @@ async def test_finalize_of_silence_is_answered_too(stt):
     assert emitted.heard == ["|"]
 
 
+@OPEN_S
 async def test_audio_given_before_it_is_open_is_heard(stt):
     session, emitted = stt
     feed(session, "good morning")
@@ -134,9 +147,9 @@ async def test_a_recognizer_may_be_closed_before_it_is_opened(stt):
 
 
 @pytest.fixture(params=["fake", "script", "openai"])
-async def llm(request, monkeypatch) -> AsyncIterator[tuple[LlmSession, Emitted, str]]:
+async def llm(request, monkeypatch, open_s) -> AsyncIterator[tuple[LlmSession, Emitted, str]]:
     monkeypatch.setitem(OPTIONS, "fake", {"tokens_per_s": 500})
-    async with provided(request.param, monkeypatch) as (registry, choice):
+    async with provided(request.param, monkeypatch, open_s) as (registry, choice):
         emitted = Emitted()
         session = registry.open_llm(choice, emitted)
         yield session, emitted, ANSWERS.get(request.param, ANSWERS["fake"])
@@ -147,6 +160,7 @@ def question(turn: int, said: str = "") -> Question:
     return Question(turn, (ChatMessage("user", "are you open today"),), said)
 
 
+@OPEN_S
 async def test_an_answer_is_tokens_of_its_turn_and_one_end(llm):
     session, emitted, answer = llm
     await session.open()
@@ -200,8 +214,8 @@ async def test_a_closed_model_says_nothing(llm):
 
 
 @pytest.fixture(params=["fake", "cartesia"])
-async def tts(request, monkeypatch) -> AsyncIterator[tuple[TtsSession, Emitted]]:
-    async with provided(request.param, monkeypatch) as (registry, choice):
+async def tts(request, monkeypatch, open_s) -> AsyncIterator[tuple[TtsSession, Emitted]]:
+    async with provided(request.param, monkeypatch, open_s) as (registry, choice):
         emitted = Emitted()
         session = registry.open_tts(choice, emitted, MULAW_8K, "en-US")
         yield session, emitted
@@ -212,6 +226,7 @@ def read(emitted: Emitted, segment: int) -> list[str]:
     return tones.read(Converter(MULAW_8K, PCM_8K).convert(emitted.audio(segment)))
 
 
+@OPEN_S
 async def test_segments_come_whole_and_in_order(tts):
     session, emitted = tts
     session.speak(2, "good morning")  # before it is open
