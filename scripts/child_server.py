@@ -41,6 +41,7 @@ class ServerPlan:
     audiosocket_port: int
     environment: tuple[tuple[str, str], ...] = ()  # further settings
     cpu: int | None = None  # the only one that the server may use
+    more: tuple[Path, ...] = ()  # further assistants
     workers: int | None = None  # None: the number of cores; 0: in the child itself, without a node
 
     @property
@@ -66,7 +67,7 @@ class ChildServer:
                 *(sys.executable, "-m", "scripts.callboard", "serve", "--json", "--until-eof"),
                 *("--host", HOST, "--port", str(plan.http_port), "--audiosocket-host", HOST),
                 *("--audiosocket-port", str(plan.audiosocket_port), "--data-dir", str(plan.data_dir)),
-                *("--assistant", str(plan.assistant)),
+                *(part for path in (plan.assistant, *plan.more) for part in ("--assistant", str(path))),
                 *(() if plan.workers is None else ("--workers", str(plan.workers))),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,

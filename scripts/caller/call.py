@@ -73,7 +73,9 @@ class _Talk:
 
     def __init__(self, plan: CallPlan, line: Line, observe: Observer) -> None:
         self._plan, self._line, self._observe = plan, line, observe
-        self._dialogue = Dialogue(plan.turns, barge_in=plan.barge_in, dtmf=plan.dtmf)
+        self._dialogue = Dialogue(
+            plan.turns, plan.answer_wait_s, plan.silence_s, barge_in=plan.barge_in, dtmf=plan.dtmf
+        )
         self._recorder = Recorder(plan.record) if plan.record else None
         self._telephone = Telephone()
         self._voice: Iterator[bytes] = iter(())

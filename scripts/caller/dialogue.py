@@ -73,7 +73,16 @@ class _State(Enum):
 class Dialogue:
     """The caller's side of a conversation of `turns` turns."""
 
-    def __init__(self, turns: int, *, barge_in: bool = False, dtmf: str = "") -> None:
+    def __init__(
+        self,
+        turns: int,
+        answer_wait_s: float = ANSWER_WAIT_S,
+        silence_s: float = SILENCE_S,
+        *,
+        barge_in: bool = False,
+        dtmf: str = "",
+    ) -> None:
+        self._answer_wait_s, self._silence_s = answer_wait_s, silence_s
         self._turns, self._barge_in, self._digits = turns, barge_in, list(dtmf)
         self._ear = Ear()
         self._state = _State.GREETING
@@ -139,12 +148,12 @@ class Dialogue:
             self._state = _State.LISTENING
             self._answered_s = now_s
             return [TurnEnded(self._turn, _ms(max(0.0, self._ear.onset_s - self._voice_s)))]
-        if now_s - self._voice_s >= ANSWER_WAIT_S:
+        if now_s - self._voice_s >= self._answer_wait_s:
             return [TurnEnded(self._turn, None), *self._next_turn(now_s)]
         return []
 
     def _listening(self, now_s: float, speaking: bool) -> list[Action]:
-        if self._ear.silent_s(now_s) >= SILENCE_S or now_s - self._answered_s >= MONOLOGUE_S:
+        if self._ear.silent_s(now_s) >= self._silence_s or now_s - self._answered_s >= MONOLOGUE_S:
             return self._next_turn(now_s)
         may_interrupt = self._barge_in and self._turn == BARGE_IN_TURN < self._turns
         if may_interrupt and now_s - self._answered_s >= BARGE_IN_AFTER_S and self._ear.silent_s(now_s) == 0:

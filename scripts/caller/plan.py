@@ -34,6 +34,8 @@ class CallPlan:
     barge_in: bool = False  # interrupt the second answer after one second of it
     dtmf: str = ""  # keys pressed after the greeting
     record: Path | None = None
+    answer_wait_s: float = 8.0  # a turn without an answer for so long is unanswered
+    silence_s: float = 0.7  # an assistant that was silent for so long has finished
     follow: bool = True  # read the conversation from the server while it happens; needs the key
 
 

@@ -48,6 +48,7 @@ class FakeDeepgram(FakeProvider):
         super().__init__()
         self.idle_s, self.speech_final, self.empty_finalize = idle_s, speech_final, empty_finalize
         self.eager_ms, self.end_ms = eager_ms, end_ms
+        self.read: Callable[[bytes], list[str]] = tones.read  # PCM at 8 kHz -> words
         self.on_turn: Callable[[str], None] = lambda event: None
         self.controls: list[str] = []  # KeepAlive, Finalize, ForceEndTurn, CloseStream, as they came
         self.audio_ms: list[float] = []  # of each connection
@@ -216,7 +217,7 @@ class _Listen(Listen):
     # --- what it says ---------------------------------------------------------------------------------------------
 
     def _text(self) -> str:
-        return " ".join(tones.read(bytes(self.pcm)))
+        return " ".join(self.fake.read(bytes(self.pcm)))
 
     def _final(self, speech_final: bool, from_finalize: bool = False) -> None:
         self._results(self._text(), is_final=True, speech_final=speech_final, from_finalize=from_finalize)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.fakes import tones
 from tests.fakes.deepgram import ENCODINGS, STEP_MS, Listen
 
 UPDATE_MS = 250
@@ -89,7 +88,7 @@ class FluxListen(Listen):
     # --- what it says ---------------------------------------------------------------------------------------------
 
     def _text(self) -> str:
-        return " ".join(tones.read(bytes(self.pcm)))
+        return " ".join(self.fake.read(bytes(self.pcm)))
 
     def _end(self, trigger: str) -> None:
         self._tell("EndOfTurn", trigger=trigger)
