@@ -7,7 +7,8 @@ services that are slow, away for a while, or refuse:
   tried again for `patience_s`, round the chain of its providers: at once, then with back-off. The work waits.
 - A wrong key or missing credit will not mend: that provider is out of the chain for good.
 - Slowness is no fault: a stall moves on to the next provider and counts against nobody. Restart intensity counts the
-  failures of a member that had worked in between: who exceeds it is passed over like a wrong key.
+  failures of a member that had worked in between: who exceeds it *flaps*, and is passed over. The last of the chain is
+  tried on, as in an outage: that it works for a moment is no longer the end of it.
 - A member may die *of its work*: what has crashed it `MAX_DEATHS` times for each provider of the chain is not given
   again. A lost connection, a refusal and a stall are nobody's death.
 """
@@ -34,12 +35,15 @@ class MemberRecovery:
         self._chain = list(range(max(1, providers)))  # those that may still be tried
         self._outage_s: float | None = None  # since then it has not worked
         self._tries = 0  # in this outage
+        self._ended_s = float("-inf")  # the last time
+        self._flaps = False
         self._failures: deque[float] = deque()  # of the provider in use, after it had worked
         self._deaths: tuple[str, int] = ("", 0)
 
     def worked(self) -> None:
         """The member has done something of use: the outage, if there was one, is over."""
-        self._outage_s = None
+        if not self._flaps:
+            self._outage_s = None
 
     def ended(self, now: float, error: ProviderError, work: str = "") -> Decision:
         """The member has ended at `now` (s); `work` identifies what it was doing, empty when it was idle."""
@@ -47,6 +51,9 @@ class MemberRecovery:
             return Shutdown()
         if self.spec.restart is RestartType.TEMPORARY:
             return Leave()
+        if self._flaps and now - self._ended_s > self._patience_s:  # it has pulled itself together
+            self._flaps, self._outage_s = False, None
+        self._ended_s = now
         poisoned = isinstance(error, ProviderCrashed) and self._count_death(work)
         if self._outage_s is None:
             self._outage_s, self._tries = now, 0
@@ -55,9 +62,10 @@ class MemberRecovery:
         elif now - self._outage_s >= self._patience_s:
             return GiveUp()
         self._tries += 1
-        if error.remedy in _FOR_GOOD or self._too_often(now):
+        if error.remedy in _FOR_GOOD:
             return self._drop_provider()
-        if self._tries > 1 or isinstance(error, ProviderStalled) or error.remedy in _ELSEWHERE:
+        self._flaps = self._flaps or self._too_often(now)
+        if self._tries > 1 or self._flaps or isinstance(error, ProviderStalled) or error.remedy in _ELSEWHERE:
             self._next_provider()
         return self._restart(with_work=not poisoned)
 
@@ -84,7 +92,7 @@ class MemberRecovery:
     def _next_provider(self) -> None:
         following = self._chain[(self._chain.index(self.provider) + 1) % len(self._chain)]
         if following != self.provider:
-            self.provider = following
+            self.provider, self._flaps = following, False
             self._failures.clear()
 
     def _restart(self, with_work: bool) -> Restart:

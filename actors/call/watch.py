@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LAGGING_S = 0.25  # who was held up for so long just now has not been able to hear what came
 MOST_SPARED = 3  # so often a late provider is waited for once more; a worker that always lags must go on, too
+MOST_GROWN_S = 5.0  # a deadline does not grow beyond: whoever needs longer is better asked anew
 EARLY_S = 0.001  # timers are coarse: one that fires so early is on time
 
 
@@ -96,7 +97,9 @@ class StallWatch:
         return self._services.replacements.waiting > 0 or self._services.work.recent_lag_s > LAGGING_S
 
     def _set_deadline(self, now: float) -> None:
-        self._deadline_s = now + self._known(self.awaited).deadline_s(self._within_ms)
+        least_s = self._within_ms / 1000
+        within_s = self._known(self.awaited).deadline_s(self._within_ms)
+        self._deadline_s = now + min(within_s, max(least_s, MOST_GROWN_S))
         if self._armed_s is None or self._armed_s > self._deadline_s:
             self._arm(self._deadline_s)
 

@@ -67,13 +67,28 @@ def test_what_a_restart_cannot_mend_is_out_for_good(remedy: Remedy):
     assert tried.ended(4.0, refused(remedy)) == GiveUp()
 
 
-def test_who_fails_again_and_again_after_having_worked_is_out_too():
+def test_who_fails_again_and_again_after_having_worked_is_passed_over():
     tried = recovery(providers=2, most=2)
     found = []
     for now in (1.0, 2.0, 3.0, 4.0):
         found.append(tried.ended(now, LOST).provider)
         tried.worked()
     assert found == [0, 0, 1, 1]
+
+
+def test_the_last_of_the_chain_may_fail_often_but_not_for_longer_than_an_outage():
+    tried, now = recovery(most=2, patience_s=10.0), 0.0
+    while not isinstance(decision := tried.ended(now, LOST), GiveUp):
+        tried.worked()
+        now += 1.0 + decision.delay_s
+    assert 10.0 < now < 15.0
+
+
+def test_who_has_pulled_himself_together_is_not_given_up_for_what_was():
+    tried = recovery(most=2, patience_s=10.0)
+    for now in (0.0, 1.0, 2.0, 3.0, 20.0, 40.0):
+        assert isinstance(tried.ended(now, LOST), Restart)
+        tried.worked()
 
 
 def test_failures_that_are_longer_ago_than_the_period_do_not_count():

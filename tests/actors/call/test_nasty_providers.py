@@ -1,0 +1,68 @@
+"""Providers as nasty as the world: they pause and go on, say what makes no sense, refuse once. No word is lost."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.actors.call.conftest import Theatre
+from tests.fakes.providers import FAULTS
+
+PLACES = ["hear", "finalize", "ask", "token", "speak", "audio"]
+QUIET = {"greeting": "", "filler_message": ""}
+
+
+async def holds_a_conversation(theatre: Theatre, **changes: object) -> None:
+    phone = theatre.call(**{**QUIET, **changes})
+    phone.say("alpha bravo charlie delta")
+    await phone.hears_word("delta", 12)
+    await theatre.lines(phone, 2, 5)
+    assert theatre.said() == [
+        ("user", "alpha bravo charlie delta"),
+        ("assistant", "you said alpha bravo charlie delta"),
+    ]
+    heard = iter(phone.words)
+    assert all(word in heard for word in ("you", "said", "alpha", "bravo", "charlie", "delta"))
+
+
+@pytest.mark.parametrize("where", PLACES)
+@pytest.mark.parametrize("seconds", [0.4, 2.5])
+async def test_who_pauses_and_goes_on_costs_no_word(theatre: Theatre, where: str, seconds: float):
+    """A short pause is waited for; a long one is a stall for most, and the successor does not repeat what was said."""
+    FAULTS.plant(where, "pause", nth=4 if where in ("hear", "audio", "token") else 1, seconds=seconds)
+    await holds_a_conversation(theatre)
+    assert FAULTS.struck == [f"{where}:pause"]
+
+
+@pytest.mark.parametrize("where", PLACES)
+@pytest.mark.parametrize("how", ["empty", "unknown"])
+async def test_what_makes_no_sense_is_passed_over(theatre: Theatre, where: str, how: str):
+    FAULTS.plant(where, how, times=3)
+    await holds_a_conversation(theatre)
+    assert theatre.events("member_failed") == []
+
+
+@pytest.mark.parametrize("where", PLACES)
+async def test_an_outage_of_many_failures_in_a_row_is_sat_out(theatre: Theatre, where: str):
+    """Six in a row took the call down, when restarts were counted."""
+    FAULTS.plant(where, "fail", times=7)
+    await holds_a_conversation(theatre)
+    assert FAULTS.struck == [f"{where}:fail"] * 7
+    assert theatre.events("member_failed")
+
+
+async def test_the_caller_hears_one_filler_and_then_the_answer(theatre: Theatre):
+    FAULTS.plant("token", "pause", seconds=3.0)
+    phone = theatre.call(greeting="", filler_message="one moment", stalls={"filler_ms": 1000})
+    phone.say("alpha bravo")
+    await phone.hears("one moment you said alpha bravo", 12)
+    assert await theatre.lines(phone, 2) == [("user", "alpha bravo"), ("assistant", "you said alpha bravo")]
+    assert len(theatre.events("filler")) == 1
+
+
+async def test_an_outage_beyond_the_patience_ends_with_the_error_message(theatre: Theatre):
+    FAULTS.plant("ask", "fail", times=999)
+    phone = theatre.call(**QUIET, error_message="technical problem", stalls={"outage_s": 2})
+    phone.say("alpha bravo")
+    await phone.hears("technical problem", 8)
+    end = await theatre.ended(phone)
+    assert (end.result, end.reason) == ("upstream_error", "provider_exhausted")

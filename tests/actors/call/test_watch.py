@@ -1,0 +1,123 @@
+"""Deadlines in virtual time: on the work's clock, adaptive, and not while the worker lags or may replace nobody."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from actors.call.watch import MOST_GROWN_S, MOST_SPARED, StallWatch
+from actors.services.budget import Budget
+from actors.services.pace import BEAT_S, WorkClock
+from actors.services.patience import Patience
+
+
+class Worker:
+    """A member with a watch, its timers, and a process that may stand still."""
+
+    provider = "fake"
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.due: list[tuple[float, Any]] = []
+        self.work = WorkClock(lambda: self.now)
+        self.work.beat()
+        self.replacements = Budget(1.0, lambda: self.now)
+        self.patience = Patience()
+        self.watch = StallWatch(self, self, "stt")  # type: ignore[arg-type]
+
+    def call_later(self, delay_s: float, message: Any) -> Any:
+        entry = (self.now + delay_s, message)
+        self.due.append(entry)
+        return SimpleNamespace(cancel=lambda: self.due.remove(entry) if entry in self.due else None)
+
+    def wait(self, seconds: float) -> bool:
+        """Whether the member was overdue meanwhile."""
+        end, overdue = self.now + seconds, False
+        while self.now < end - 1e-9:
+            self.now = min(end, self.now + BEAT_S)
+            self.work.beat()
+            overdue = self._fire() or overdue
+        return overdue
+
+    def stand_still(self, seconds: float) -> bool:
+        self.now += seconds
+        self.work.beat()
+        return self._fire()
+
+    def _fire(self) -> bool:
+        overdue = False
+        for entry in [entry for entry in self.due if entry[0] <= self.now]:
+            self.due.remove(entry)
+            overdue = self.watch.overdue() or overdue
+        return overdue
+
+
+@pytest.fixture
+def worker() -> Worker:
+    return Worker()
+
+
+def test_silence_for_so_long_is_a_stall(worker: Worker):
+    worker.watch.expect("first", 700, "no transcript")
+    assert not worker.wait(0.65)
+    assert worker.wait(0.1)
+    assert str(worker.watch.stalled()) == "fake: no transcript"
+
+
+def test_a_sign_of_life_moves_the_deadline(worker: Worker):
+    for _ in range(10):
+        worker.watch.expect("next", 700, "no result")
+        assert not worker.wait(0.6)
+        worker.watch.came()
+    assert not worker.wait(5.0)
+
+
+def test_while_the_process_stands_still_nobody_is_late(worker: Worker):
+    worker.watch.expect("first", 700, "no transcript")
+    assert not worker.stand_still(3.0)
+    assert not worker.wait(0.6)
+
+
+def test_a_worker_that_lags_waits_once_more_but_not_for_ever(worker: Worker):
+    worker.watch.expect("first", 700, "no transcript")
+    waited_s = 0.0
+    while not worker.stand_still(0.3):  # each time a little is left of it
+        waited_s += 0.3
+        assert waited_s < 60
+    assert waited_s > 0.7 * MOST_SPARED
+
+
+def test_without_a_replacement_to_spend_who_is_late_is_waited_for(worker: Worker):
+    worker.watch.expect("first", 700, "no transcript")
+    for _ in range(3):
+        worker.replacements.take()  # others fail, too
+    assert not worker.wait(0.8)
+    assert worker.wait(3.0)
+
+
+def test_a_deadline_that_was_too_short_grows_and_not_without_end(worker: Worker):
+    waited = []
+    for _ in range(6):
+        worker.watch.expect("next", 1500, "no result")
+        began = worker.now
+        while not worker.wait(BEAT_S):
+            pass
+        worker.watch.stalled()
+        waited.append(worker.now - began)
+    assert waited[0] == pytest.approx(1.5, abs=0.1)
+    assert 2.0 < waited[1] <= waited[-1] == pytest.approx(MOST_GROWN_S, abs=0.1)
+
+
+def test_what_is_configured_above_that_stays(worker: Worker):
+    worker.watch.expect("first", 8000, "no first word")
+    assert not worker.wait(7.9)
+    assert worker.wait(0.2)
+
+
+def test_a_nearer_deadline_overtakes_the_timer_that_runs(worker: Worker):
+    worker.watch.expect("first", 4000, "no first word")
+    worker.watch.came()
+    worker.watch.expect("next", 500, "stopped in the middle")
+    assert worker.wait(0.6)
