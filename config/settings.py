@@ -222,6 +222,15 @@ class LimitSettings(Group):
     unfinished_bytes: int = Field(
         33_554_432, ge=1_048_576, description="What all unfinished HTTP requests of one worker may hold together"
     )
+    connections: int = Field(
+        2048,
+        ge=8,
+        le=1_000_000,
+        description="Connections without a call that one worker holds; fewer where `ulimit -n` is low",
+    )
+    connections_per_peer: int = Field(
+        1024, ge=4, le=1_000_000, description="Connections without a call that one worker holds for one address"
+    )
     start_deadline_s: float = Field(5.0, gt=0, le=60, description="A media WebSocket must say `start` within this time")
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import re
+import resource
 import socket
 import sys
 from collections.abc import Iterator
@@ -48,6 +49,7 @@ def findings(settings: Settings) -> list[Finding]:
             running.get("audiosocket", ""),
         ),
         *_node(running),
+        _descriptors(settings.limits.max_calls),
         _data_dir(settings.data_dir),
         _database(settings),
         *_redis(settings.redis),
@@ -83,6 +85,18 @@ def _voice_parts() -> Iterator[Finding]:
 
     for name, ok, hint in check_voice_parts():
         yield Finding(f"voice: {name}", ok, "there" if ok else "missing", hint)
+
+
+def _descriptors(max_calls: int) -> Finding:
+    """`callboard serve` raises the soft limit by itself; the hard one is the machine's."""
+    from transports.capacity import WANTED, Capacity
+
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    capacity = Capacity(WANTED if hard == resource.RLIM_INFINITY else min(hard, WANTED))
+    calls = capacity.calls(max_calls)
+    detail = f"{capacity.descriptors} a process carry {calls} of LIMITS__MAX_CALLS = {max_calls} calls a worker"
+    hint = f"raise the hard limit (LimitNOFILE=, ulimit -Hn) to {Capacity.descriptors_for(max_calls)}"
+    return Finding("open files", calls == max_calls, detail, "" if calls == max_calls else hint)
 
 
 def _port(what: str, host: str, port: int, option: str, ours: str) -> Finding:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tornado.httpserver import HTTPServer
 from tornado.routing import URLSpec
 from tornado.web import Application
 
 from transports import conversations, health, media, page, webhooks
+from transports.front import FrontServer
 from transports.web import AppServices, NotFound
 
 HEAD_BYTES = 16_384  # of a request's line and headers; more is never read at once
@@ -39,10 +39,11 @@ def make_app(services: AppServices) -> Application:
     )
 
 
-def make_server(services: AppServices) -> HTTPServer:
+def make_server(services: AppServices) -> FrontServer:
     """The HTTP server. How long a body may be and take is each handler's business (`transports.requests`)."""
-    return HTTPServer(
+    return FrontServer(
         make_app(services),
+        arrivals=services.arrivals,
         xheaders=False,
         idle_connection_timeout=services.limits.request_s,
         max_header_size=HEAD_BYTES,

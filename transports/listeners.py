@@ -10,6 +10,8 @@ from uuid import UUID
 from tornado.netutil import bind_sockets
 
 from config.errors import CallboardError
+from store.records import CallContext
+from transports.arrivals import Arrival
 from transports.audiosocket import AudioSocketWire
 from transports.connection import harden
 from transports.web import AppServices
@@ -50,14 +52,25 @@ class AudioSocketListener:
     def admit(self, wire: _CountedWire) -> bool:
         self.services.wires.add(wire)
         self._per_peer[wire.peer] += 1
-        return self._per_peer[wire.peer] <= self.max_per_peer
+        if self._per_peer[wire.peer] > self.max_per_peer:
+            return False
+        wire.arrival = self.services.arrivals.admit(wire.peer, wire.drop_crowded)
+        return wire.arrival is not None
 
     def forget(self, wire: _CountedWire) -> None:
+        self.settle(wire)
         self._per_peer[wire.peer] -= 1
         if not self._per_peer[wire.peer]:
             del self._per_peer[wire.peer]
 
+    def settle(self, wire: _CountedWire) -> None:
+        """It carries a call now, or is gone: its place among the others is free."""
+        if wire.arrival is not None:
+            self.services.arrivals.leave(wire.arrival)
+
     def identified(self, wire: AudioSocketWire, identity: UUID) -> None:
+        if isinstance(wire, _CountedWire) and wire.arrival is not None:
+            self.services.arrivals.busy(wire.arrival)  # from here on it waits for us
         task = asyncio.get_running_loop().create_task(self._claim(wire, identity))
         self._claims.add(task)
         task.add_done_callback(self._claims.discard)
@@ -79,11 +92,20 @@ class _CountedWire(AudioSocketWire):
         services = listener.services
         super().__init__(services.limits, services.switchboard, listener.identified, services.clock, services.metrics)
         self._listener = listener
+        self.arrival: Arrival | None = None
+
+    def accept(self, context: CallContext) -> None:
+        self._listener.settle(self)
+        super().accept(context)
+
+    def drop_crowded(self) -> None:
+        """There are more connections than places."""
+        self.drop("too_many_connections")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         if not self._listener.admit(self):
-            self.drop("too_many_connections")
+            self.drop_crowded()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._listener.forget(self)

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from tornado.httpserver import HTTPServer
 from tornado.iostream import StreamClosedError
 from tornado.netutil import bind_sockets
 from tornado.routing import URLSpec
@@ -29,7 +28,9 @@ from config.errors import BadInput, CallboardError
 from store.audit import AuditRepository
 from store.engine import Database
 from store.errors import AmbiguousCall, StoreUnavailable, UnknownCall
+from transports.arrivals import Arrivals
 from transports.connection import harden
+from transports.front import FrontServer
 from transports.requests import Intake
 from transports.web import Handler
 
@@ -40,6 +41,7 @@ MOST_WINDOW_S = 60.0
 MOST_LINES = 100_000
 POLL_S = 0.5
 BECAUSE_CHARACTERS = 200
+CONNECTIONS = 64  # of all operators and of Prometheus; `transports.capacity` keeps descriptors for them
 BODY_BYTES = 65536
 INTAKE_BYTES = 8_388_608
 REQUEST_S = 10.0
@@ -127,8 +129,9 @@ class OperatorListener:
 
     def __init__(self, desk: Desk) -> None:
         self.port = 0
-        self._server = HTTPServer(
+        self._server = FrontServer(
             make_app(desk),
+            arrivals=Arrivals(CONNECTIONS, CONNECTIONS),
             idle_connection_timeout=60.0,
             max_header_size=16384,
             max_body_size=BODY_BYTES,

@@ -30,8 +30,10 @@ from store.errors import InvalidKey, StoreUnavailable
 from store.keys import KeyRepository
 from store.records import ApiKey, CallContext, LedgerRow
 from store.shared import InProcessState, SharedState
+from transports.arrivals import Arrivals
 from transports.audiosocket import Ticker
 from transports.callbacks import CallbackBound
+from transports.capacity import Capacity
 from transports.carriers import CarrierSpec, WebhookRequest
 from transports.connection import SHUTDOWN, Limits, MediaConnection
 from transports.gate import Gate, GateClosed
@@ -67,6 +69,7 @@ class AppServices:
     wires: WeakSet[MediaConnection] = field(default_factory=WeakSet)  # every media connection that is open
     gate: Gate = field(init=False)
     readiness: Readiness = field(init=False)
+    arrivals: Arrivals = field(init=False)  # connections without a call
     intake: Intake = field(init=False)  # unfinished HTTP requests
     hosts: Hosts = field(init=False)
     callback_bound: CallbackBound = field(default_factory=CallbackBound)
@@ -74,10 +77,13 @@ class AppServices:
     versions: Versions = field(init=False)
 
     def __post_init__(self) -> None:
-        settings = self.settings
+        settings, capacity = self.settings, Capacity.of_process()
+        most, per_peer = settings.limits.connections, settings.limits.connections_per_peer
+        arrivals = Arrivals(capacity.arrivals(most), per_peer, self.metrics.connection_shed)
+        object.__setattr__(self, "arrivals", arrivals)
         shared = self.shared if settings.redis.host else None
         object.__setattr__(self, "readiness", Readiness(self.database, settings.data_dir, shared))
-        object.__setattr__(self, "gate", Gate(settings.limits.max_calls, self.live_calls))
+        object.__setattr__(self, "gate", Gate(capacity.calls(settings.limits.max_calls), self.live_calls))
         object.__setattr__(self, "intake", Intake(settings.limits.unfinished_bytes, self.limits.request_s))
         object.__setattr__(self, "hosts", Hosts.from_settings(settings))
         object.__setattr__(self, "versions", Versions(self.database, self.prepare))

@@ -39,6 +39,7 @@ from store.migrations import migrate
 from store.records import CallContext, ConversationEnd, OwnerLost
 from store.shared import NodeInfo, SharedState
 from transports.app import make_server
+from transports.capacity import Capacity
 from transports.connection import Limits
 from transports.leases import Leases
 from transports.listeners import AudioSocketListener
@@ -116,6 +117,7 @@ class Worker:
         )
         self._leases = Leases(self.shared, self.link.incarnation, self._app.live_contexts)
         self._leases.start()
+        self._warn_of_few_descriptors()
         sockets = bind_sockets(settings.http.port, settings.http.host, reuse_port=True)
         self._http: HTTPServer = make_server(self._app)
         self._http.add_sockets(sockets)
@@ -129,6 +131,12 @@ class Worker:
         if token:  # whoever has none must not be let in by showing none
             self._operator.start(settings.operator.host, settings.operator.port)
             self.operator_port = self._operator.port
+
+    def _warn_of_few_descriptors(self) -> None:
+        carried, wanted = self._app.gate.max_calls, self.settings.limits.max_calls
+        if carried < wanted:
+            line = "LIMITS__MAX_CALLS = %d, but `ulimit -n` carries %d calls: raise it to %d"
+            log.warning(line, wanted, carried, Capacity.descriptors_for(wanted))
 
     # --- what the node asks ----------------------------------------------------------------------------------------
 

@@ -40,6 +40,9 @@ CATALOGUE: dict[str, Entry] = {
         "counter", ("provider", "kind"), "Keys and texts of callers that were not heard, as they came too fast"
     ),
     "http_refusals_total": Entry("counter", ("code",), "HTTP requests that were refused, whatever they wanted"),
+    "connections_shed_total": Entry(
+        "counter", (), "Connections without a call that had to go, or could not stay, as all places were taken"
+    ),
     "calls_active": Entry("gauge", ("provider",), "Calls under way"),
     "calls_total": Entry("counter", ("provider", "result", "reason"), "Calls that have ended"),
     "turn_latency_seconds": Entry(
@@ -102,6 +105,10 @@ class Metrics:
     def request_refused(self, code: str) -> None:
         """As `call_refused`, of any HTTP request."""
         self._told["http_refusals_total"].labels(code).inc()
+
+    def connection_shed(self) -> None:
+        """A connection without a call was closed for want of a place."""
+        self._told["connections_shed_total"].inc()
 
     def call_started(self, provider: str) -> None:
         self._told["calls_active"].labels(provider).inc()

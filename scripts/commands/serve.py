@@ -63,6 +63,10 @@ def serve(args: argparse.Namespace) -> int:
         log.warning("AUTH__MODE is open: anybody who reaches the HTTP port may start calls")
 
     from scripts.serving import operators_file, settled
+    from transports.capacity import Capacity, raise_descriptor_limit
+
+    if not Capacity(raise_descriptor_limit()).calls(1):
+        raise ConfigError(f"`ulimit -n` is too low for any call: at least {Capacity.descriptors_for(1)} are needed")
 
     with settled(settings) as settings:
         _apply(settings, args.assistant)

@@ -147,10 +147,10 @@ async def start_node(tmp_path: Path) -> AsyncIterator[StartNode]:
     nodes: list[NodeProcess] = []
     pids: set[int] = set()
 
-    async def start(*options: str, folder: str = "node", **environment: str) -> NodeProcess:
+    async def start(*options: str, folder: str = "node", descriptors: int = 0, **environment: str) -> NodeProcess:
         data = tmp_path / folder
         data.mkdir(mode=0o700, exist_ok=True)
-        node = await _serve(data, options, environment)
+        node = await _serve(data, options, environment, descriptors)
         nodes.append(node)
         pids.update(descendants(node.process.pid))
         return node
@@ -164,8 +164,10 @@ async def start_node(tmp_path: Path) -> AsyncIterator[StartNode]:
     await until(lambda: not any(map(alive, pids)), 3.0)
 
 
-async def _serve(folder: Path, options: tuple[str, ...], environment: dict[str, str]) -> NodeProcess:
-    command = [sys.executable, "-m", "scripts.callboard", "serve", "--json", "--port", "0", "--audiosocket-port", "0"]
+async def _serve(folder: Path, options: tuple[str, ...], environment: dict[str, str], descriptors: int) -> NodeProcess:
+    limited = ["sh", "-c", f'ulimit -n {descriptors}; exec "$0" "$@"'] if descriptors else []
+    command = [*limited, sys.executable, "-m", "scripts.callboard", "serve", "--json"]
+    command += ["--port", "0", "--audiosocket-port", "0"]
     for name, llm in ASSISTANTS.items():
         file = folder / f"{name}.yaml"
         file.write_text(

@@ -1,0 +1,130 @@
+"""Connections without a call: silent ones make place, requests are answered, an accept that fails is tried again."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from tests.transports.front import Site
+from tests.transports.peers import Peer
+from transports import front
+from transports.audiosocket import audio_header
+
+MakeSite = Callable[..., Awaitable[Site]]
+FEW = {"connections": 8, "connections_per_peer": 8}
+ALIVE = b"GET /healthz/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+
+async def until_held(site: Site, count: int) -> None:
+    async with asyncio.timeout(5):
+        while len(site.services.arrivals) != count:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+async def test_silent_connections_make_place_for_a_request(make_site: MakeSite, no_socket_left: None) -> None:
+    site = await make_site(limit_settings=FEW)
+    silent = [await Peer.connect(site.port) for _ in range(20)]
+    response = await site.fetch("/healthz/")
+    assert response.code == 200
+    assert len(site.services.arrivals) <= 8
+    assert await silent[0].rest() == b""  # the longest idle one has gone
+    for peer in silent:
+        peer.writer.close()
+    site.client.close()
+    await until_held(site, 0)
+    await site.close()
+
+
+async def test_a_connection_that_asked_is_idle_again_and_counts(make_site: MakeSite) -> None:
+    site = await make_site(limit_settings=FEW)
+    peer = await Peer.connect(site.port)
+    for _ in range(3):
+        peer.send(ALIVE)
+        async with asyncio.timeout(5):
+            head = await peer.reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        await peer.read(length)
+    assert len(site.services.arrivals) == 1
+    others = [await Peer.connect(site.port) for _ in range(8)]
+    assert await peer.rest() == b""
+    for other in others:
+        other.writer.close()
+    await until_held(site, 0)
+
+
+async def test_a_request_under_way_keeps_its_place(make_site: MakeSite) -> None:
+    site = await make_site(limit_settings=FEW)
+    slow = await Peer.connect(site.port)
+    body = b"CallSid=CA1"
+    head = "POST /v1/talk/twilio/call/reception HTTP/1.1\r\nHost: voice.example.test\r\n"
+    slow.send(f"{head}x-api-key: {site.key}\r\nContent-Length: {len(body)}\r\n\r\n".encode())
+    await asyncio.sleep(0)
+    response = await site.fetch("/healthz/")  # by now the headers have been read
+    assert response.code == 200
+    crowd = [await Peer.connect(site.port) for _ in range(20)]
+    slow.send(body)
+    async with asyncio.timeout(5):
+        assert (await slow.reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 ")
+    for peer in (slow, *crowd):
+        peer.writer.close()
+    await until_held(site, 0)
+
+
+async def test_a_call_takes_no_place(make_site: MakeSite) -> None:
+    site = await make_site(limit_settings=FEW)
+    context = await site.context("asterisk")
+    peer = await Peer.connect(site.audiosocket.port)
+    await until_held(site, 1)
+    peer.send(b"\x01\0\x10" + context.id.bytes + audio_header(0x10, 320) + bytes(320))
+    await site.switchboard.call()
+    assert len(site.services.arrivals) == 0
+    status, media = await site.upgrade(f"/v1/talk/twilio/ctx/{(await site.context()).id}")
+    assert status == 101
+    await until_held(site, 0)
+    for each in (peer, media):
+        each.writer.close()
+
+
+async def test_audiosockets_that_do_not_say_whose_they_are_make_place(make_site: MakeSite) -> None:
+    site = await make_site(limit_settings=FEW, max_per_peer=1000)
+    silent = [await Peer.connect(site.audiosocket.port) for _ in range(20)]
+    context = await site.context("asterisk")
+    peer = await Peer.connect(site.audiosocket.port)
+    peer.send(b"\x01\0\x10" + context.id.bytes)
+    await site.switchboard.call()
+    assert len(site.services.arrivals) <= 8
+    for each in (peer, *silent):
+        each.writer.close()
+
+
+async def test_an_accept_that_fails_is_tried_again_later(
+    make_site: MakeSite, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Short(socket.socket):
+        """Out of descriptors, twice."""
+
+        failures = 0
+
+        def accept(self):  # type: ignore[no-untyped-def]
+            if Short.failures < 2:
+                Short.failures += 1
+                raise OSError(errno.EMFILE, "Too many open files")
+            return super().accept()
+
+    monkeypatch.setattr(front, "PAUSE_S", 0.01)
+    site = await make_site()
+    sock = Short(socket.AF_INET, socket.SOCK_STREAM)
+    sock.bind(("127.0.0.1", 0))
+    sock.listen()
+    sock.setblocking(False)
+    site.server.add_sockets([sock])
+    site.port = sock.getsockname()[1]
+    with caplog.at_level(logging.ERROR):
+        assert (await site.fetch("/healthz/")).code == 200
+    assert Short.failures == 2
+    assert len([record for record in caplog.records if "no connection can be taken" in record.message]) == 1
