@@ -14,6 +14,7 @@ from collections import deque
 from datetime import UTC, datetime
 from typing import Any
 
+from actors.budget import Bucket
 from actors.call.events import (
     AssistantSays,
     AssistantStarted,
@@ -30,6 +31,7 @@ from actors.call.events import (
 from actors.call.wire import PlayoutMode, WireEars
 from actors.errors import Result, Termination
 from actors.media.audio import FRAME_MS, PCM_16K, AudioFormat, Encoding
+from actors.media.inbound import BACKLOG_MS, REAL_TIME
 from actors.media.resample import Converter
 from config.errors import shown
 from store.endings import in_words
@@ -68,6 +70,7 @@ class RtviWire(WebSocketConnection):
         self._player_rate = player_rate
         self._to_player = Converter(PCM_16K, AudioFormat(Encoding.PCM, player_rate))
         self._mic_rate = 0
+        self._mic = Bucket(REAL_TIME, BACKLOG_MS / 1000)  # seconds of audio
         self._from_mic: Converter
         self._silent_frames = SILENT_FRAMES
         self._ready_id: str | None = None
@@ -151,6 +154,8 @@ class RtviWire(WebSocketConnection):
             self._from_mic = Converter(AudioFormat(Encoding.PCM, audio.rate), PCM_16K)
         if audio.rate != self._mic_rate:
             raise UnsupportedAudio(f"audio at {audio.rate} Hz in a call that began at {self._mic_rate}")
+        if not self._mic.take(len(audio.payload) / 2 / audio.rate, self._heard_at):
+            return  # nobody speaks faster than in real time
         if pcm := self._from_mic.convert(audio.payload):
             self.tell("on_audio", pcm)
 

@@ -3,9 +3,9 @@
 Theory of operation. All calls of a worker share one loop, so what one socket brings must neither keep the loop for long
 nor keep coming without end. A `Budget` counts what a connection has sent, frames of every kind and reads that complete
 none, in two token buckets. Their burst is generous, as a carrier that catches up after a hiccup of the network sends
-ten seconds of audio at once; who goes beyond it is dropped. Within the budget a read is handled `SLICE` messages at a
-time: the rest waits for the next turns of the loop (`Turns`), where all connections with a rest share `TURN_S` a turn,
-and until it is done nothing more is read from that socket.
+ten seconds of audio at once; who goes beyond it is dropped. Within the budget the first `SLICE` messages of a
+read are handled at once, the rest one by one in the next turns of the loop (`Turns`), where all connections with a rest
+share `TURN_S` a turn; until it is done nothing more is read from that socket.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import ClassVar
 
 from actors.budget import Bucket
 
-SLICE = 16  # messages of one connection that are handled in one go
+SLICE = 16  # messages of one connection that are handled as they are read
 TURN_S = 0.005  # for the rests of all connections in one turn of the loop
 
 
@@ -42,7 +42,7 @@ class Budget:
 
 
 class Turns:
-    """The connections of one loop that have read more than fits one turn; each gets a slice in its order."""
+    """The connections of one loop that have read more than fits one turn; each handles one message after the other."""
 
     _of: ClassVar[dict[asyncio.AbstractEventLoop, Turns]] = {}  # while something waits
 

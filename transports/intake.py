@@ -13,6 +13,7 @@ from typing import Any, cast
 from config.errors import BadInput
 from transports.budget import SLICE, Budget, Turns
 
+_LARGE_READ = 8192  # bytes
 _SETTLE_MESSAGES, _SETTLE_BYTES = 64, 65536  # smaller amounts are added up before the budget is asked
 
 
@@ -83,20 +84,22 @@ class Intake(asyncio.Protocol):
             self._throw_away()
         elif self._events is not None or self._held:
             self._unparsed.append(data)
-        elif self._handle(self.parse(data)):
-            self._pause()
-            self._queue()
+        elif len(data) >= _LARGE_READ:  # few frames perhaps, but each of them long: one a turn, if need be
+            self._events = self.parse(data)
+            self._wait_for_turn()
+        elif self._handle(self.parse(data), SLICE):
+            self._wait_for_turn()
 
     # --- inside ----------------------------------------------------------------------------------------------
 
-    def _handle(self, events: Iterator[Any]) -> bool:
+    def _handle(self, events: Iterator[Any], most: int) -> bool:
         """Handle the next events of a read. True: there are more, which are kept in `_events`."""
         count = 0
         try:
             for event in events:
                 count += 1
                 self.on_event(event)
-                if self._halted or count == SLICE:
+                if self._halted or count == most:
                     self._events = events
                     break
             # a read that completes nothing counts too, else a peer could bring its bytes one by one
@@ -120,6 +123,10 @@ class Intake(asyncio.Protocol):
         if not self._budget.discard(size, self._heard_at) and self.transport is not None:
             self.transport.abort()
 
+    def _wait_for_turn(self) -> None:
+        self._pause()  # libuv reads 32 times in a row otherwise, 64 KB each
+        self._queue()
+
     def _queue(self) -> None:
         if not self._queued:
             self._queued = True
@@ -140,7 +147,7 @@ class Intake(asyncio.Protocol):
         events, self._events = self._events, None
         if events is None and self._unparsed:
             events = self.parse(self._unparsed.popleft())
-        if events is not None and not self._deaf and self._handle(events):
+        if events is not None and not self._deaf and self._handle(events, 1):
             return not self._held
         if self._unparsed and not self._deaf:
             return not self._held

@@ -20,6 +20,7 @@ from config.assistant import Endpointing
 
 WIDEBAND_RATE = 12000  # from here on a wire is heard at 16 kHz
 QUIET_MS = 100  # so long after its last audio has ended, a carrier's silence becomes ours
+REAL_TIME = 1.1  # a caller speaks in real time: so much is heard in the long run, and BACKLOG_MS at once
 TAKE_MS = 200  # at most so much is heard in one tick: one leg's burst must not delay the others
 BACKLOG_MS = 10_000  # what waits beyond this is lost, oldest first
 LONG_MS, SHORT_MS = 60, 20  # one piece of audio while nobody waits for it, and while somebody does
@@ -63,6 +64,8 @@ class Inbound:
         self._limit_bytes = wire_format.frame_bytes * (TAKE_MS // FRAME_MS)
         self._backlog_bytes = wire_format.frame_bytes * (BACKLOG_MS // FRAME_MS)
         self._arrived = bytearray()  # in the wire's format
+        self._allowance = float(self._backlog_bytes)  # bytes that may be heard now
+        self._earned = REAL_TIME * wire_format.frame_bytes / FRAME_MS  # bytes a millisecond
         self._heard = b""  # in `hearing`, not told yet
         self._wide = b""  # 16 kHz that waits to be halved
         self._narrow = b""  # 8 kHz that waits for a full window
@@ -88,10 +91,12 @@ class Inbound:
         if self._audio_until_ms is None:
             self._audio_until_ms = now_ms
         self._audio_until_ms += late_ms
-        size = min(len(self._arrived), self._limit_bytes)
+        self._allowance = min(self._backlog_bytes, self._allowance + self._earned * (FRAME_MS + late_ms))
+        size = min(len(self._arrived), self._limit_bytes, int(self._allowance))
         size -= size % self.wire_format.sample_bytes
         if not size:
             return self._silence if now_ms - self._audio_until_ms > QUIET_MS else b""
+        self._allowance -= size
         self._audio_until_ms = now_ms + self.wire_format.duration_ms(size)
         taken = bytes(self._arrived[:size])
         del self._arrived[:size]

@@ -8,7 +8,7 @@ import pytest
 
 from actors.media import g711
 from actors.media.audio import MULAW_8K, PCM_8K, PCM_16K, AudioFormat, Encoding
-from actors.media.inbound import BACKLOG_MS, BRISK_MS, Heard, Inbound, hear
+from actors.media.inbound import BACKLOG_MS, BRISK_MS, REAL_TIME, Heard, Inbound, hear
 from actors.media.resample import Converter
 from actors.media.speech import SpeechEnded, SpeechStarted
 from actors.media.vad import BatchedVad
@@ -169,3 +169,13 @@ def test_a_flood_is_heard_bit_by_bit_and_cut_at_ten_seconds(vad):
 
 def test_no_legs_is_no_work(vad):
     hear([], vad, 0.0)
+
+
+def test_a_caller_is_heard_in_real_time_in_the_long_run(vad):
+    leg = inbound(PCM_8K)
+    for tick in range(2000):  # 40 s, in which 200 come
+        leg.receive(bytes(5 * PCM_8K.frame_bytes))
+        hear([leg], vad, tick * 20.0)
+    heard_s = len(pcm(leg)) / 2 / leg.hearing.rate
+    assert heard_s == pytest.approx(40 * REAL_TIME + BACKLOG_MS / 1000, abs=0.5)
+    assert leg.lost_ms / 1000 == pytest.approx(200 - heard_s - BACKLOG_MS / 1000, abs=0.5)
