@@ -40,7 +40,7 @@ class Census:
 
 def take(pid: int, operator: OperatorClient | None) -> Census:
     """Count what the server `pid` and all its descendants hold; its actors are asked for over the operators' HTTP."""
-    pids = [pid, *_descendants(pid)]
+    pids = [pid, *descendants(pid)]
     rss_bytes, descriptors, threads = (
         sum(map(count, pids)) for count in (_rss_bytes, partial(_entries, "fd"), partial(_entries, "task"))
     )
@@ -70,7 +70,7 @@ def _total(rows: list[dict[str, Any]] | None, name: str) -> int | None:
     return None if rows is None else sum(row[name] for row in rows)
 
 
-def _descendants(pid: int) -> Iterator[int]:
+def descendants(pid: int) -> Iterator[int]:
     """A process that ends while we look is simply not there."""
     try:
         tasks = list(Path(f"/proc/{pid}/task").iterdir())
@@ -79,7 +79,7 @@ def _descendants(pid: int) -> Iterator[int]:
         return
     for child in children:
         yield child
-        yield from _descendants(child)
+        yield from descendants(child)
 
 
 def _rss_bytes(pid: int) -> int:

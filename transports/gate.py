@@ -27,6 +27,12 @@ class Full(GateClosed):
     code = "full"
 
 
+class Overloaded(GateClosed):
+    """The worker cannot keep up with the calls that it has: another one would hurt them all."""
+
+    code = "overloaded"
+
+
 class RateLimited(GateClosed):
     """One API key, or one carrier without a key, starts calls faster than LIMITS__CALLS_PER_MINUTE allows."""
 
@@ -35,7 +41,7 @@ class RateLimited(GateClosed):
 
 
 class Gate:
-    """Open until `drain`, and while fewer than `max_calls` are live.
+    """Open until `drain`, while fewer than `max_calls` are live and while the worker keeps up.
 
     `live_calls` counts the calls that this worker has taken; those that are just being taken (`enter`) count too, so
     that callers who come at the same moment do not all get the last place.
@@ -44,6 +50,7 @@ class Gate:
     def __init__(self, max_calls: int, live_calls: Callable[[], int]) -> None:
         self.max_calls, self.live_calls = max_calls, live_calls
         self.draining = False
+        self.overload: Callable[[], str] = lambda: ""  # why the worker cannot keep up; "" while it does
         self._entering = 0
 
     @property
@@ -57,20 +64,24 @@ class Gate:
 
     @property
     def reason(self) -> str:
-        """Why it is closed: draining or full; "" while it is open."""
+        """Why it is closed: draining, full or overloaded; "" while it is open."""
         if self.draining:
             return Draining.code
-        return Full.code if self.calls >= self.max_calls else ""
+        if self.calls >= self.max_calls:
+            return Full.code
+        return Overloaded.code if self.overload() else ""
 
     def drain(self) -> None:
         """Take no call any more."""
         self.draining = True
 
     def check(self) -> None:
-        """Raises `Draining` or `Full`."""
+        """Raises `Draining`, `Full` or `Overloaded`."""
         reason = self.reason
         if reason == Draining.code:
             raise Draining("the node is draining: no new calls")
+        if reason == Overloaded.code:
+            raise Overloaded(f"the worker takes no call: {self.overload()}")
         if reason:
             raise Full(f"LIMITS__MAX_CALLS = {self.max_calls}: so many calls are live")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from config.logging import peer_line
-from transports.gate import Draining
+from transports.gate import Draining, Overloaded
 from transports.web import Handler, log
 
 
@@ -20,7 +20,8 @@ class Alive(Handler):
 class Ready(Handler):
     """`GET /readiness/`: 200 if calls can be taken, else 503 with the failing part named.
 
-    A worker that is full is ready: it refuses single calls, and a place is free again with the next hang-up.
+    A worker that is full is ready: it refuses single calls, and a place is free again with the next hang-up. One that
+    cannot keep up is not: a balancer does well to go elsewhere until it can.
     """
 
     async def check(self) -> None:
@@ -36,4 +37,7 @@ class Ready(Handler):
         self.send_json({"status": "unavailable" if failing else "ok", "parts": parts})
 
     def _node(self) -> str:
-        return Draining.code if self.services.gate.draining else "ok"
+        gate = self.services.gate
+        if gate.draining:
+            return Draining.code
+        return f"{Overloaded.code}: {why}" if (why := gate.overload()) else "ok"

@@ -16,7 +16,7 @@ from tornado.netutil import bind_sockets
 
 from actors.call.switchboard import Switchboard
 from actors.call.wire import Wire
-from actors.engines.pool import close_engines
+from actors.engines.pool import close_engines, engines_lag_s
 from actors.errors import Result
 from actors.loop.local import Local
 from actors.loop.system import LoopSystem
@@ -26,7 +26,9 @@ from actors.messages import HangUpAll, StartCall
 from actors.node.directory import Directory
 from actors.node.link import Alone, NodeLink
 from actors.providers.registry import Registry
+from actors.services.breaker import Breakers
 from actors.services.ledger import Flush, Ledger, OpenLedger
+from actors.services.load import Load, Vitals
 from actors.services.metrics import Metrics
 from actors.services.pace import Pulse, WorkClock
 from actors.services.shared import Services
@@ -88,11 +90,21 @@ class Worker:
         self.system.tell(self._ledger, OpenLedger(Local(self.database), spool))
         self._switchboard = self.system.createActor(Switchboard)
         self.work = WorkClock(observe=self.metrics.loop_lagged)
-        self.system.tell(self.system.createActor(Pulse), Local(self.work))
-        self._services = Local(
-            Services(self.registry, self.clock, self._ledger, self.metrics, settings.limits, self.work)
+        self.load = Load(self.work, engine_lag_s=engines_lag_s)
+        services = Services(
+            self.registry,
+            self.clock,
+            self._ledger,
+            self.metrics,
+            settings.limits,
+            self.work,
+            breakers=Breakers(lambda: self.work.recent_lag_s),
         )
+        self._services = Local(services)
+        self.system.tell(self.system.createActor(Pulse), Local(Vitals(self.load, services)))
+        services.breakers.tell = self._tell_breaker
         self._starting: set[asyncio.Task[Any]] = set()
+        self._news: set[asyncio.Task[None]] = set()
         self._directory = Directory(self.system, self.clock, self.metrics, self.link.worker)
         if isinstance(self.link, Alone):
             self.link.answering = self
@@ -115,6 +127,7 @@ class Worker:
             shared=self.shared,
             prepare=self.registry.prepare,
         )
+        self._app.gate.overload = lambda: self.load.reason
         self._leases = Leases(self.shared, self.link.incarnation, self._app.live_contexts)
         self._leases.start()
         self._warn_of_few_descriptors()
@@ -147,10 +160,25 @@ class Worker:
                 return self._close_lost(**arguments)
             case "close_lost_of_node":
                 return await self._close_lost_of_node(**arguments)
+            case "breaker":
+                self._services.value.breakers.heard(**arguments)
+                return None
             case "beat":
                 return await self._beat(**arguments)
             case _:
                 return await self._directory.operate(verb, arguments)
+
+    def _tell_breaker(self, key: str, is_open: bool) -> None:
+        """The node's other workers need not find it out."""
+        task = asyncio.get_running_loop().create_task(self._spread("breaker", key=key, is_open=is_open))
+        self._news.add(task)
+        task.add_done_callback(self._news.discard)
+
+    async def _spread(self, verb: str, **arguments: Any) -> None:
+        try:
+            await self.link.ask_workers(verb, arguments)
+        except (CallboardError, TimeoutError) as error:
+            log.warning("the other workers were not told (%s): %s", verb, error)
 
     def _close_lost(self, incarnation: str) -> dict[str, Any]:
         """A worker has died: the ledger writes it down, and keeps it if the database is away."""
@@ -200,7 +228,7 @@ class Worker:
         self._http.stop()
         await self._audiosocket.stop()
         await self._operator.stop()
-        for task in self._starting:
+        for task in (*self._starting, *self._news):
             task.cancel()
         await self._ask(self._switchboard, HangUpAll("shutdown"), "calls did not end")
         await self._ask(self._ledger, Flush(), "the ledger could not be written")

@@ -120,6 +120,11 @@ class SessionMember(Member):
         self.watch.expect("connect", stalls.connect_ms, "does not open")
         self.start_task(self._open(), f"{self.role} opens {self.provider}")
 
+    @property
+    def engine_lag_s(self) -> float:
+        """How late its engine does what it is told, if it has one on this machine."""
+        return 0.0 if self.session is None else float(self.session.lag_s)
+
     async def _open(self) -> None:
         try:
             await self.session.open()

@@ -16,6 +16,7 @@ services that are slow, away for a while, or refuse:
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 from actors.errors import ProviderCrashed, ProviderError, ProviderStalled, Remedy
 from actors.supervision import ChildSpec, Decision, GiveUp, Leave, Restart, RestartType, Shutdown
@@ -69,6 +70,15 @@ class MemberRecovery:
             self._next_provider()
         return self._restart(with_work=not poisoned)
 
+    def avoid(self, allows: Callable[[int], bool]) -> None:
+        """Move on to the first provider, from the one in turn, that `allows` has nothing against; if there is none,
+        the one in turn is tried all the same."""
+        at = self._chain.index(self.provider)
+        for provider in (*self._chain[at:], *self._chain[:at]):
+            if allows(provider):
+                self._use(provider)
+                return
+
     def _count_death(self, work: str) -> bool:
         """Whether `work` has now killed the member too often."""
         known, deaths = self._deaths
@@ -90,9 +100,11 @@ class MemberRecovery:
         return self._restart(with_work=True) if self._chain else GiveUp()
 
     def _next_provider(self) -> None:
-        following = self._chain[(self._chain.index(self.provider) + 1) % len(self._chain)]
-        if following != self.provider:
-            self.provider, self._flaps = following, False
+        self._use(self._chain[(self._chain.index(self.provider) + 1) % len(self._chain)])
+
+    def _use(self, provider: int) -> None:
+        if provider != self.provider:
+            self.provider, self._flaps = provider, False
             self._failures.clear()
 
     def _restart(self, with_work: bool) -> Restart:

@@ -75,6 +75,8 @@ from actors.messages import (
     Typed,
     WireClosed,
 )
+from actors.providers.spec import Kind
+from actors.services.breaker import breaker_key
 from actors.services.shared import Services
 from actors.supervision import ChildSpec, GiveUp, Leave, Restart, RestartType, Shutdown
 from config.assistant import ProviderChoice
@@ -88,6 +90,7 @@ COMPANY: tuple[ChildSpec, ...] = (
     ChildSpec("responder", Responder),
     ChildSpec("speaker", Speaker),
 )
+_KINDS: dict[str, Kind] = {"transcriber": "stt", "responder": "llm", "speaker": "tts"}
 LAST_RESORT = ProviderChoice(provider="embedded")  # speaks the error message when every voice of the chain has failed
 CLOSE_S = 2.0  # the longest that a hung-up wire may take to close
 
@@ -142,6 +145,7 @@ class Call(Dispatcher):
         self._specs = {spec.role: spec for spec in COMPANY}
         self._chains: dict[str, tuple[ProviderChoice, ...]] = {}
         self._recoveries: dict[str, MemberRecovery] = {}
+        self._opened: set[str] = set()  # roles of the members whose sessions have opened
         self._timers: dict[str, Timer] = {}
         self._termination: Termination | None = None
         self._observe: Callable[[CallEvent], None] | None = None
@@ -245,6 +249,8 @@ class Call(Dispatcher):
     def receiveMsg_MemberReady(self, message: MemberReady, sender: ActorAddress) -> None:
         role: Any = message.role
         if self._members.get(role) == sender:
+            self._opened.add(role)
+            self._services.breakers.opened(self._breaker(role, self._recoveries[role].provider))
             if not self.conversation.work(role):
                 self._recoveries[role].worked()  # nothing was asked of it: to be there is all it can do
             self.conversation.ready(time.monotonic(), role)
@@ -260,6 +266,9 @@ class Call(Dispatcher):
         if self._finished:
             return
         self._services.metrics.member_failed(role, self._provider(role), error.code)
+        if role in self._chains:
+            key = self._breaker(role, self._recoveries[role].provider)
+            self._services.breakers.failed(key, error, role in self._opened)
         now = time.monotonic()
         work = work or self.conversation.work(role)
         decision = self._recoveries[role].ended(now, error, work)
@@ -304,6 +313,10 @@ class Call(Dispatcher):
 
     def _begin(self, role: str) -> None:
         """Create the member, tell it what to be, and connect it with the transport."""
+        self._opened.discard(role)
+        if role in self._chains:
+            allows = self._services.breakers.allows
+            self._recoveries[role].avoid(lambda provider: allows(self._breaker(role, provider)))
         member = self.createActor(self._specs[role].actor)
         self._members[role] = member
         self.send(member, self._opening(role))
@@ -327,6 +340,10 @@ class Call(Dispatcher):
             return OpenResponder(choice, assistant.stalls, services)
         transport = self._members["transport"]
         return OpenSpeaker(choice, wire.format, assistant.language, transport, assistant.stalls, services)
+
+    def _breaker(self, role: str, provider: int) -> str:
+        """The key of the breaker of a provider, by its number in the role's chain."""
+        return breaker_key(_KINDS[role], self._chains[role][provider], self._services.registry)
 
     def _recovery(self, spec: ChildSpec) -> MemberRecovery:
         return MemberRecovery(spec, len(self._chains.get(spec.role, ())), self._start.assistant.stalls.outage_s)

@@ -1,8 +1,9 @@
 """Notices a provider that owes something and is silent.
 
 Slow is not dead. A deadline runs on the clock of this process's work (`actors.services.pace`), from the moment at which
-the work was handed over; it is longer for a provider that is known to need longer (`actors.services.patience`); and
-while the worker lags, or has no replacement to spend, whoever is late is waited for once more.
+the work was handed over; it is longer for a provider that is known to need longer (`actors.services.patience`), and
+for an engine of ours that is late with everything just now; and while the worker lags, or has no replacement to spend,
+whoever is late is waited for once more.
 """
 
 from __future__ import annotations
@@ -79,8 +80,9 @@ class StallWatch:
         self._armed_s = None
         if self._deadline_s is None:
             return False
-        if now + EARLY_S < self._deadline_s:
-            self._arm(self._deadline_s)
+        deadline_s = self._deadline_s + self._member.engine_lag_s
+        if now + EARLY_S < deadline_s:
+            self._arm(deadline_s)
             return False
         if self._spared < MOST_SPARED and self._excused():
             self._spared += 1

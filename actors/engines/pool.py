@@ -7,49 +7,100 @@ calls share one set of processes. `await close_engines()` ends them, when a work
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from actors.engines.process import Channel, ChannelListener, EngineProcess
+from actors.engines.process import Channel, ChannelListener, EngineProcess, close_starter
 
 # espeak-ng speaks a second in 0.8 ms: one process is plenty. A recognizer takes some 1-2 % of a core for each caller.
 SIZES = {"voice": 1, "recognizer": max(1, (os.cpu_count() or 1) - 1)}
 COMFORTABLE_CHANNELS = 16  # below this load a further process is not worth its start
+SPARE_AFTER_S = 1.0
+GONE_S = 2.0  # for killed processes to be gone; one that waits for its disk is left to its parent's end
 
 
 class EnginePool:
-    """Processes of one engine; work goes to the least loaded, a dead one is replaced when work comes."""
+    """Processes of one engine; work goes to the least loaded that is fit. Beside those that work one waits, warm: what
+    a dead one did goes on at once. An idle process costs 16 MB and no CPU."""
 
     def __init__(self, name: str, size: int) -> None:
+        """At most `size` processes work."""
         self.name, self.size = name, size
         self._processes: list[EngineProcess] = []
+        self._ended: set[asyncio.Future[None]] = set()
+        self._spare: asyncio.TimerHandle | None = None  # when the next one starts
+        self._stopped = False
 
     @property
     def pids(self) -> tuple[int, ...]:
-        return tuple(process.pid for process in self._processes if process.alive)
+        """Of those that work; the one that waits is not among them."""
+        return tuple(process.pid for process in self._processes if process.alive and process.pid and not process.spare)
+
+    @property
+    def lag_s(self) -> float:
+        """How late the slowest of them answers that has work."""
+        return max((process.lag_s for process in self._processes if process.alive and process.load), default=0.0)
 
     def open(self, listener: ChannelListener, opening: dict[str, Any]) -> Channel:
-        """Start a piece of work. Raises `ProviderError` if no process can be started."""
-        return self._least_loaded().open(listener, opening)
+        """Start a piece of work; a process that cannot be started fails it."""
+        channel = self._choose().open(listener, opening)
+        self._want_spare(SPARE_AFTER_S)
+        return channel
 
     def warm(self) -> None:
         """Start the first process now, so that the first caller does not wait for it."""
-        self._least_loaded()
+        self._choose()
 
     def stop(self) -> None:
         """End all processes; their channels are told."""
-        processes, self._processes = self._processes, []
-        for process in processes:
+        self._stopped = True
+        if self._spare is not None:
+            self._spare.cancel()
+        for process in self._processes:
             process.stop()
 
-    def _least_loaded(self) -> EngineProcess:
+    async def gone(self) -> None:
+        """After `stop`: until nothing of them is left."""
+        await asyncio.gather(*self._ended)
+
+    def _choose(self) -> EngineProcess:
+        fit = [process for process in self._processes if process.fit]
+        busy = [process for process in fit if process.load]
+        best = min(busy, key=lambda process: process.load, default=None)
+        if best is not None and (best.load < COMFORTABLE_CHANNELS or len(busy) >= self.size):
+            return best
+        chosen = next((process for process in fit if not process.load), None) or self._start()
+        chosen.spare = False
+        return chosen
+
+    def _start(self, spare: bool = False) -> EngineProcess:
         self._processes = [process for process in self._processes if process.alive]
-        best = min(self._processes, key=lambda process: process.load, default=None)
-        if best is None or (best.load >= COMFORTABLE_CHANNELS and len(self._processes) < self.size):
-            best = EngineProcess(self.name)
-            self._processes.append(best)
-        return best
+        process = EngineProcess(self.name, self._doubt)
+        process.spare = spare
+        self._processes.append(process)
+        self._ended.add(process.gone)
+        process.gone.add_done_callback(self._ended.discard)
+        return process
+
+    def _doubt(self) -> None:
+        """One of them seems to be dead: its work will come back in a moment."""
+        self._want_spare(0.0)
+
+    def _want_spare(self, after_s: float) -> None:
+        """A busy start is not made busier: the spare may wait a little."""
+        if self._stopped or (self._spare is not None and after_s):
+            return
+        if self._spare is not None:
+            self._spare.cancel()
+        self._spare = asyncio.get_running_loop().call_later(after_s, self._keep_spare)
+
+    def _keep_spare(self) -> None:
+        self._spare = None
+        fit = [process for process in self._processes if process.fit]
+        if self._processes and all(process.load for process in fit):
+            self._start(spare=True)
 
 
 _pools: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, EnginePool]] = WeakKeyDictionary()
@@ -69,7 +120,17 @@ def warm_engines() -> None:
         engine_pool(name).warm()
 
 
+def engines_lag_s() -> float:
+    """How late the slowest engine of the running loop answers, in seconds."""
+    return max((pool.lag_s for pool in _pools.get(asyncio.get_running_loop(), {}).values()), default=0.0)
+
+
 async def close_engines() -> None:
     """End all engine processes of the running loop; sessions that still use them fail."""
-    for pool in _pools.pop(asyncio.get_running_loop(), {}).values():
+    pools = _pools.pop(asyncio.get_running_loop(), {}).values()
+    for pool in pools:
         pool.stop()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(GONE_S):
+            await asyncio.gather(*(pool.gone() for pool in pools))
+    close_starter()

@@ -1,8 +1,9 @@
 """One engine process, seen from the loop: `python -m actors.engines.<name>` behind a socket pair.
 
 Everything is synchronous and non-blocking on the loop thread (add_reader on both descriptors, no tasks), so that a
-session can open a channel from any of its methods. The end of the process is the end of its socket: it is noticed at
-once and every channel is told. A process that does not answer a ping is killed, which comes to the same.
+session can open a channel from any of its methods, also before the process runs: a thread starts it. The end of the
+process is the end of its socket: it is noticed at once and every channel is told. A process that `Health` takes for
+dead is killed, which comes to the same; nobody waits for it to be gone.
 """
 
 from __future__ import annotations
@@ -14,22 +15,37 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 from actors.engines.frames import BadFrame, Frame, FrameKind, FrameReader, encode
-from actors.errors import ProviderError, Remedy
+from actors.engines.health import IN_CIRCLES, LOOK_S, SECOND_LOOK_S, Health, sample
+from actors.errors import ProviderCrashed, ProviderError, ProviderStalled, Remedy
 
 log = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parents[2]
-PING_S = 0.5
-HUNG_S = 2.0  # an engine that has not answered for so long is killed
+REAP_S = 0.02  # how often a killed process is asked whether it is gone
+LAG_SMOOTHING = 0.3  # weight of a new answer
 MAX_UNSENT_BYTES = 8 * 1024 * 1024
 READ_BYTES = 256 * 1024
 # The child needs no secret of ours: only what an interpreter needs to start. One thread each: cores are for processes.
 ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "VIRTUAL_ENV")
 SINGLE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+# To start a process takes some milliseconds, a hundred where the machine is busy: a thread does it. It lives as long as
+# its engines, because the kernel ends them with the *thread* that has started them (prctl(2), PR_SET_PDEATHSIG).
+_starters: WeakKeyDictionary[asyncio.AbstractEventLoop, ThreadPoolExecutor] = WeakKeyDictionary()
+
+
+def close_starter() -> None:
+    """The running loop's engines are gone."""
+    if (starter := _starters.pop(asyncio.get_running_loop(), None)) is not None:
+        starter.shutdown()
 
 
 class ChannelListener(Protocol):
@@ -49,6 +65,11 @@ class Channel:
     def __init__(self, process: EngineProcess, number: int) -> None:
         self._process, self._number = process, number
 
+    @property
+    def lag_s(self) -> float:
+        """How late the engine does what it is told, in seconds."""
+        return self._process.lag_s
+
     def send(self, command: dict[str, Any]) -> None:
         self._send(FrameKind.EVENT, command)
 
@@ -67,32 +88,53 @@ class Channel:
 class EngineProcess:
     """A running engine and its channels."""
 
-    def __init__(self, name: str) -> None:
-        """Starts `actors.engines.<name>`; must be called on the loop thread. Raises `ProviderError`."""
+    def __init__(self, name: str, doubtful: Callable[[], None] = lambda: None) -> None:
+        """Starts `actors.engines.<name>`; must be called on the loop thread. `doubtful` is told when it may be dead."""
         self.name = name
-        self._loop = asyncio.get_running_loop()
+        self.alive = True
+        self.pid = 0  # 0: not started yet
+        self.spare = False  # it waits for another one's end
+        self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # done when nothing of it is left
+        self._loop, self._doubtful = asyncio.get_running_loop(), doubtful
         self._reader = FrameReader()
         self._numbers = itertools.count(1)
         self._listeners: dict[int, ChannelListener] = {}
         self._unsent = bytearray()
         self._last_line = ""
-        self._socket, self._process = _spawn(name)
-        assert self._process.stderr is not None
-        self._stderr = self._process.stderr
-        self._heard_at = self._loop.time()
+        self._reason = ""
+        self._process: subprocess.Popen[bytes] | None = None
+        self._health = Health()
+        self._looked_at = self._loop.time()
+        self._pinged_at: float | None = None  # a ping is out
+        self._smooth_lag_s = 0.0
+        self._socket, theirs = socket.socketpair()
+        self._socket.setblocking(False)
         self._loop.add_reader(self._socket, self._readable)
-        self._loop.add_reader(self._stderr, self._read_stderr)
-        self._ping = self._loop.call_later(PING_S, self._check)
-        self.alive = True
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
+        self._timer = self._loop.call_later(LOOK_S, self._look)
+        if (starter := _starters.get(self._loop)) is None:
+            starter = _starters[self._loop] = ThreadPoolExecutor(1, "engine-starter")
+        starter.submit(_start, name, theirs).add_done_callback(self._hand_over)
 
     @property
     def load(self) -> int:
         """Channels that are open."""
         return len(self._listeners)
+
+    @property
+    def lag_s(self) -> float:
+        """How late it answers, smoothed; at least as late as the question that is out, if it is."""
+        return max(self._smooth_lag_s, self._health.unanswered_s)
+
+    @property
+    def fit(self) -> bool:
+        """Whether to give it work: it is alive, and not stopped just now."""
+        if not self.alive or self._health.stopped:
+            return False
+        seen = sample(self.pid) if self._pinged_at is not None and self.pid else None
+        if seen is not None and seen.state in "Tt":
+            self._look_again()
+            return False
+        return True
 
     def open(self, listener: ChannelListener, opening: dict[str, Any]) -> Channel:
         number = next(self._numbers)
@@ -122,6 +164,8 @@ class EngineProcess:
         """Kill the process; its channels are told."""
         self._end("was stopped")
 
+    # --- the socket --------------------------------------------------------------------------------------------------
+
     def _send_some(self, data: bytes | bytearray) -> int:
         try:
             return self._socket.send(data) if self.alive else len(data)
@@ -147,11 +191,14 @@ class EngineProcess:
             data = b""
         if not data:
             return self._end("died")
-        self._heard_at = self._loop.time()
+        self._health.heard()
         for frame in frames:
             self._deliver(frame)
 
     def _deliver(self, frame: Frame) -> None:
+        if frame.kind is FrameKind.PING and self._pinged_at is not None:
+            self._smooth_lag_s += LAG_SMOOTHING * (self._loop.time() - self._pinged_at - self._smooth_lag_s)
+            self._pinged_at = None
         listener = self._listeners.get(frame.channel)
         if listener is None:  # closed meanwhile, or the answer to a ping
             return
@@ -164,46 +211,99 @@ class EngineProcess:
             listener.on_failed(ProviderError("embedded", frame.json["detail"], Remedy(frame.json["remedy"])))
 
     def _read_stderr(self) -> None:
-        data = os.read(self._stderr.fileno(), 4096)
+        assert self._process is not None and self._process.stderr is not None
+        data = os.read(self._process.stderr.fileno(), 4096)
         if not data:
-            self._loop.remove_reader(self._stderr)
+            self._loop.remove_reader(self._process.stderr)
         lines = [line.strip() for line in data.decode(errors="replace").splitlines() if line.strip()]
         if lines:
             self._last_line = lines[-1][:300]
             log.warning("engine %s (pid %d): %s", self.name, self.pid, self._last_line)
 
-    def _check(self) -> None:
-        if self._loop.time() - self._heard_at > HUNG_S:
-            return self._end("hangs")
-        self.write(encode(FrameKind.PING, 0))
-        self._ping = self._loop.call_later(PING_S, self._check)
+    # --- its health --------------------------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        passed_s, self._looked_at = now - self._looked_at, now
+        seen = sample(self.pid) if self.pid else None
+        if reason := self._health.look(seen, passed_s, self._pinged_at is not None):
+            return self._end(reason)
+        if self._pinged_at is None:
+            self._pinged_at = now
+            self.write(encode(FrameKind.PING, 0))
+        if self._health.stopped:
+            self._doubtful()
+        self._timer = self._loop.call_later(SECOND_LOOK_S if self._health.stopped else LOOK_S, self._look)
+
+    def _look_again(self) -> None:
+        """Soon, and not here: whoever asks is in the middle of something."""
+        self._timer.cancel()
+        self._timer = self._loop.call_later(0, self._look)
+
+    # --- its beginning and its end -----------------------------------------------------------------------------------
+
+    def _hand_over(self, started: Future[subprocess.Popen[bytes]]) -> None:
+        """On the starter's thread."""
+        try:
+            self._loop.call_soon_threadsafe(self._started, started)
+        except RuntimeError:  # the loop has ended
+            if started.exception() is None:
+                started.result().kill()
+                started.result().wait()
+
+    def _started(self, started: Future[subprocess.Popen[bytes]]) -> None:
+        if (error := started.exception()) is not None:
+            self._end(f"cannot be started: {error}")
+            return self.gone.set_result(None)
+        self._process = started.result()
+        self.pid = self._process.pid
+        if self.alive:
+            assert self._process.stderr is not None
+            self._loop.add_reader(self._process.stderr, self._read_stderr)
+        else:
+            self._kill()
 
     def _end(self, reason: str) -> None:
         if not self.alive:
             return
-        self.alive = False
-        self._ping.cancel()
-        for descriptor in (self._socket, self._stderr):
-            self._loop.remove_reader(descriptor)
+        self.alive, self._reason = False, reason
+        self._timer.cancel()
+        self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
         self._socket.close()
-        self._stderr.close()
-        self._process.kill()
-        status = self._process.wait()  # SIGKILL ends it within a millisecond
-        if reason != "was stopped":
-            log.warning("engine %s (pid %d) %s, status %d", self.name, self.pid, reason, status)
+        if self._process is not None:
+            self._kill()
+        self._doubtful()
         listeners, self._listeners = list(self._listeners.values()), {}
+        kind = ProviderCrashed if reason == "died" or reason.startswith(IN_CIRCLES) else ProviderStalled
         for listener in listeners:
-            listener.on_failed(ProviderError("embedded", f"the {self.name} process {reason}", Remedy.RETRY))
+            listener.on_failed(kind("embedded", f"the {self.name} process {reason}", Remedy.RETRY))
+
+    def _kill(self) -> None:
+        assert self._process is not None and self._process.stderr is not None
+        self._loop.remove_reader(self._process.stderr)
+        self._process.stderr.close()
+        self._process.kill()
+        self._reap()
+
+    def _reap(self) -> None:
+        """A killed process is gone within a millisecond, or ten: the calls of this loop do not wait for it."""
+        assert self._process is not None
+        status = self._process.poll()
+        if status is None:
+            self._loop.call_later(REAP_S, self._reap)
+            return
+        if self._reason != "was stopped":
+            log.warning("engine %s (pid %d) %s, status %d", self.name, self.pid, self._reason, status)
+        self.gone.set_result(None)
 
 
-def _spawn(name: str) -> tuple[socket.socket, subprocess.Popen[bytes]]:
-    ours, theirs = socket.socketpair()
-    ours.setblocking(False)
+def _start(name: str, theirs: socket.socket) -> subprocess.Popen[bytes]:
+    """On the starter's thread. Raises `OSError`."""
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     kept = {key: os.environ[key] for key in ENVIRONMENT if key in os.environ}
-    try:
-        process = subprocess.Popen(
+    with theirs:
+        return subprocess.Popen(
             [sys.executable, "-m", f"actors.engines.{name}"],
             stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
@@ -212,9 +312,3 @@ def _spawn(name: str) -> tuple[socket.socket, subprocess.Popen[bytes]]:
             env={**kept, **SINGLE_THREAD, "PYTHONPATH": path},
             start_new_session=True,  # a Ctrl-C in the terminal is the worker's to handle
         )
-    except OSError as error:
-        ours.close()
-        raise ProviderError("embedded", f"cannot start the {name} process: {error}") from error
-    finally:
-        theirs.close()
-    return ours, process

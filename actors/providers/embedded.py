@@ -154,6 +154,7 @@ SPECS = (
         summary="pocketsphinx: English, hears only the sentences that the language model lists",
         options=SttOptions,
         session="actors.providers.embedded:EmbeddedStt",
+        local=True,
         formats=(PCM_8K, PCM_16K),
     ),
     ProviderSpec(
@@ -162,6 +163,7 @@ SPECS = (
         summary="espeak-ng: robotic but clear, many languages",
         options=TtsOptions,
         session="actors.providers.embedded:EmbeddedTts",
+        local=True,
         formats=(AudioFormat(Encoding.PCM, 22050), PCM_16K, PCM_8K, MULAW_8K),
         word_times=True,
     ),
@@ -205,6 +207,10 @@ class EmbeddedStt(SttSession):
             self._channel.close()
         if self._opened and not self._opened.done():
             self._opened.set_result(None)
+
+    @property
+    def lag_s(self) -> float:
+        return self._channel.lag_s if self._channel else 0.0
 
     def on_audio(self, payload: bytes) -> None:
         """Never comes."""
@@ -274,6 +280,10 @@ class EmbeddedTts(TtsSession):
         self._closed = True
         self.cancel()
 
+    @property
+    def lag_s(self) -> float:
+        return self._channel.lag_s if self._channel else 0.0
+
     def on_audio(self, payload: bytes) -> None:
         words, self._words = self._words, ()
         self.emit(SegmentAudio(self._segment, payload, words))
@@ -297,7 +307,4 @@ class EmbeddedTts(TtsSession):
             return
         self._segment, text = self._waiting.popleft()
         sound: tuple[str, int, int] = self.options.sound(self.language)
-        try:
-            self._channel = engine_pool("voice").open(self, speech_opening(text, *sound, self.audio))
-        except ProviderError as error:
-            self.on_failed(error)
+        self._channel = engine_pool("voice").open(self, speech_opening(text, *sound, self.audio))

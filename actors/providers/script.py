@@ -76,6 +76,7 @@ SPECS = (
         summary="Answers listed sentences from the assistant's file; no account, no network",
         options=ScriptOptions,
         session="actors.providers.script:ScriptSession",
+        local=True,
     ),
 )
 

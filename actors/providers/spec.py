@@ -50,6 +50,7 @@ class ProviderSpec:
     formats: tuple[AudioFormat, ...] = ()  # audio it takes (stt) or can make (tts), best first
     word_times: bool = False  # tts: tells when each word is heard
     ends_turns: bool = False  # stt: says by itself that the caller has finished; else only our VAD does
+    local: bool = False  # runs on this machine, for nobody else: its slowness is ours, and no breaker is for it
 
 
 # --- what sessions emit ------------------------------------------------------------------------------------------
@@ -198,6 +199,12 @@ class Session(ABC):
     @abstractmethod
     def close(self) -> None:
         """Let go of everything at once; emits nothing from now on. May be called twice, and before `open`."""
+
+    @property
+    def lag_s(self) -> float:
+        """How late its engine does what it is told, in seconds, for want of CPU: who waits for it adds this. What runs
+        elsewhere does not say."""
+        return 0.0
 
     async def wait_closed(self) -> None:  # noqa: B027 - most goodbyes need no time
         """After `close`: until the provider has taken our goodbye. A call need not wait; who ends the loop must."""

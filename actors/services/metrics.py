@@ -59,6 +59,15 @@ CATALOGUE: dict[str, Entry] = {
     "loop_lag_seconds": Entry(
         "histogram", (), "How late a message on a timer was handled: loop and mailboxes together", buckets=_LAG_SECONDS
     ),
+    "overloaded": Entry("gauge", (), "1 while the worker refuses calls because it cannot keep up", read=True),
+    "overloads_total": Entry("counter", (), "Times at which it began to refuse calls for that", read=True),
+    "cpu_demand": Entry("gauge", (), "Share of a core that the loop uses and waits for, smoothed", read=True),
+    "engine_lag_seconds": Entry("gauge", (), "How late the slowest speech engine answers", read=True),
+    "replacements_waiting": Entry("gauge", (), "Members of calls that wait for their turn to be replaced", read=True),
+    "breakers_open": Entry(
+        "gauge", ("provider",), "1 for a provider that calls pass over: it does not open", read=True
+    ),
+    "breaker_trips_total": Entry("counter", (), "Times at which this worker found a provider dead", read=True),
     "media_ticks_total": Entry("counter", (), "20 ms ticks of the media clock", read=True),
     "media_ticks_late_total": Entry("counter", (), "Ticks that began over 10 ms late", read=True),
     "media_ticks_skipped_total": Entry("counter", (), "Ticks that never happened: frames were late", read=True),

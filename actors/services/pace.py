@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from thespian.actors import ActorAddress
 
@@ -56,6 +56,10 @@ class WorkClock:
             self._measure(now, max(0.0, now - self._beat_at - BEAT_S))
         self._beat_at = now
 
+    def inspect(self) -> dict[str, Any]:
+        lags = {"lag_ms": self.smooth_lag_s, "recent_lag_ms": self.recent_lag_s}
+        return {name: round(1000 * lag_s, 1) for name, lag_s in lags.items()}
+
     def stop(self) -> None:
         """No further beat comes: it runs like `now` from here on."""
         if self._beat_at is not None:
@@ -84,23 +88,35 @@ class WorkClock:
         self._observe(lag_s)
 
 
+class Beaten(Protocol):
+    """What a `Pulse` beats."""
+
+    def beat(self) -> None: ...
+
+    def inspect(self) -> dict[str, Any]:
+        """For operators."""
+
+
 @dataclass(frozen=True, slots=True)
 class Beat:
     """pulse -> itself: the next beat is due."""
 
 
 class Pulse(LoopActor):
-    """Beats the `WorkClock` that it is given (in a `Local`) until it exits."""
+    """Beats what it is given (in a `Local`) until it exits."""
 
     role = "pulse"
 
     def __init__(self) -> None:
         super().__init__()
-        self._clock: WorkClock | None = None
+        self._beaten: Beaten | None = None
 
     def receiveMessage(self, message: Any, sender: ActorAddress) -> None:
         if isinstance(message, Local):
-            self._clock = message.value
-        if self._clock is not None and isinstance(message, Local | Beat):
-            self._clock.beat()
-            self.call_later(BEAT_S, Beat())
+            self._beaten = message.value
+        if self._beaten is not None and isinstance(message, Local | Beat):
+            self.call_later(BEAT_S, Beat())  # before the work: whatever goes wrong in it, the pulse goes on
+            self._beaten.beat()
+
+    def inspect(self) -> dict[str, Any]:
+        return {} if self._beaten is None else self._beaten.inspect()

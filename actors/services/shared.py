@@ -8,6 +8,7 @@ from thespian.actors import ActorAddress
 
 from actors.media.clock import MediaClock
 from actors.providers.registry import Registry
+from actors.services.breaker import Breakers
 from actors.services.budget import Budget
 from actors.services.metrics import Metrics
 from actors.services.pace import WorkClock
@@ -22,7 +23,7 @@ class Services:
     """Given to every call when it starts.
 
     `work` is the clock of deadlines, `patience` knows how long each provider may take, and whoever replaces a member
-    asks `replacements` how long to wait with it.
+    asks `replacements` how long to wait with it and `breakers` which provider to use.
     """
 
     registry: Registry
@@ -33,3 +34,4 @@ class Services:
     work: WorkClock = field(default_factory=WorkClock)
     patience: Patience = field(default_factory=Patience)
     replacements: Budget = field(default_factory=lambda: Budget(REPLACEMENTS_PER_SECOND))
+    breakers: Breakers = field(default_factory=Breakers)

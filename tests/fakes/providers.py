@@ -92,7 +92,7 @@ class _Fallible:
     _early: list[Callable[[], None]]
 
     async def open_late(self) -> None:
-        if self.strikes("open"):
+        if self.strikes("open", lambda: self.options.base_url):
             await asyncio.Event().wait()
         await asyncio.sleep(self.options.open_s)
         await self.pause_over()
@@ -138,9 +138,11 @@ class _Fallible:
 
 
 class FakeOptions(Options):
-    """Options of all fakes; `tag` tells chains apart. A session, also a successor, opens after `open_s`."""
+    """Options of all fakes; `tag` tells chains apart, `base_url` servers. A session, also a successor, opens after
+    `open_s`."""
 
     tag: str = ""
+    base_url: str = ""
     open_s: float = 0.0
 
 

@@ -15,7 +15,7 @@ from tests.databases import Server, free_port
 from tests.transports.front import FORM, Site, uuid_in
 from tests.transports.peers import CONNECTED, Peer, masked, start
 from transports.audiosocket import audio_header
-from transports.gate import Draining, Full, Gate
+from transports.gate import Draining, Full, Gate, Overloaded
 from transports.websocket import CLOSE, TEXT
 
 MakeSite = Callable[..., Awaitable[Site]]
@@ -54,6 +54,18 @@ def test_calls_that_are_being_taken_hold_their_places() -> None:
     with pytest.raises(KeyError), gate.enter():  # whatever happens to a call, its place is given back
         raise KeyError
     assert gate.open
+
+
+def test_one_that_cannot_keep_up_refuses_and_says_why() -> None:
+    why = ["it wants 97 % of a core"]
+    gate = Gate(10, lambda: 3)
+    gate.overload = lambda: why[0]
+    assert gate.reason == "overloaded" and not gate.open
+    with pytest.raises(Overloaded, match="it wants 97 % of a core"), gate.enter():
+        pass
+    why[0] = ""
+    with gate.enter():
+        assert gate.calls == 4
 
 
 # --- draining ----------------------------------------------------------------------------------------------------
@@ -124,6 +136,28 @@ async def test_a_draining_node_is_not_ready_but_alive(site: Site) -> None:
     parts["node"] = "draining"
     assert (ready.code, json.loads(ready.body)) == (503, {"status": "unavailable", "parts": parts})
     assert (await site.fetch("/healthz/")).code == 200
+
+
+async def test_a_worker_that_cannot_keep_up_refuses_as_its_carriers_know_it_and_is_not_ready(site: Site) -> None:
+    asterisk = await site.context("asterisk")
+    why = ["it lags by 120 ms"]
+    site.services.gate.overload = lambda: why[0]
+    answer = await site.fetch(CALL, method="POST", body=urlencode(FORM), headers=site.keyed)
+    assert (answer.code, answer.body) == (200, REJECT)
+    answer = await site.fetch("/v1/talk/asterisk/call/reception?from=", headers=site.keyed)
+    assert (answer.code, answer.body) == (503, b"")
+    peer = await Peer.connect(site.audiosocket.port)
+    peer.send(b"\x01\x00\x10" + asterisk.id.bytes + FRAME)
+    assert await peer.rest() == HANGUP
+    await peer.close()
+    ready = await site.fetch("/readiness/")
+    assert (ready.code, json.loads(ready.body)["parts"]["node"]) == (503, "overloaded: it lags by 120 ms")
+    assert 'callboard_call_refusals_total{code="overloaded",provider="asterisk"} 2.0' in (
+        site.services.metrics.exposition()
+    )
+    why[0] = ""
+    assert (await site.fetch("/readiness/")).code == 200
+    assert b"<Stream" in (await site.fetch(CALL, method="POST", body=urlencode(FORM), headers=site.keyed)).body
 
 
 async def test_a_node_without_its_redis_is_not_ready(make_site: MakeSite, redis_server: Server) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from actors.errors import Result, Termination
+from actors.services.breaker import FAILURES
 from tests.actors.call.conftest import Theatre
 from tests.fakes.providers import FAULTS, QUESTIONS
 
@@ -153,6 +154,42 @@ async def test_exhausted_restarts_end_in_the_spoken_error_message(theatre: Theat
     await phone.hears("technical problem goodbye")
     end = await theatre.ended(phone)
     assert (end.result, end.reason) == ("upstream_error", "provider_exhausted")
+
+
+SERVERS = [{"provider": "fake", "base_url": "ws://first"}, {"provider": "fake", "base_url": "ws://second"}]
+
+
+@pytest.mark.parametrize("kind", ["tts", "stt"])
+async def test_what_some_calls_found_dead_the_next_do_not_try(theatre: Theatre, kind: str):
+    """A provider that never opens costs the first calls their patience, the others nothing; a probe finds it back."""
+    FAULTS.plant("open", "stall", times=99, only="first")
+    breakers = theatre.services.value.breakers
+    for _ in range(FAILURES):
+        phone = theatre.call(**{kind: SERVERS}, stalls=STALLS)
+        phone.say("hello there")
+        await phone.hears("you said hello there")
+    (row,) = breakers.rows()
+    assert (row["provider"], row["state"]) == (f"{kind} fake first", "open")
+    (breaker,) = breakers._breakers.values()
+    breaker.until = float("inf")  # the pause lasts
+    for _ in range(2):
+        phone = theatre.call(**{kind: SERVERS}, stalls=STALLS)
+        phone.say("hello again")
+        await phone.hears("you said hello again")
+    assert FAULTS.struck == ["open:stall"] * FAILURES
+    FAULTS.clear()
+    breaker.until = 0.0  # it is over
+    phone = theatre.call(**{kind: SERVERS}, stalls=STALLS)
+    await phone.hears("welcome")
+    assert list(breakers.rows()) == []
+
+
+async def test_a_dead_provider_without_another_is_tried_all_the_same(theatre: Theatre):
+    FAULTS.plant("open", "stall", times=3, only="first")
+    for _ in range(2):
+        phone = theatre.call(tts=SERVERS[:1], stalls=STALLS)
+        await phone.hears("welcome")
+    assert FAULTS.struck == ["open:stall"] * 3
 
 
 async def test_one_call_s_failures_are_not_heard_in_another(theatre: Theatre):

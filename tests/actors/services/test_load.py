@@ -1,0 +1,109 @@
+"""A worker that cannot keep up takes no more calls, and takes them again by itself. In virtual time."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from actors.services.load import CLEAR_S, SAMPLE_S, TRIP_S, Load, ThreadDemand
+from actors.services.pace import BEAT_S, WorkClock
+
+
+class Worker:
+    """A worker whose beats, CPU demand and engines do as the test says."""
+
+    def __init__(self) -> None:
+        self.now, self.demanded_s, self.engine_lag_s = 500.0, 0.0, 0.0
+        self.work = WorkClock(lambda: self.now)
+        self.load = Load(self.work, lambda: self.demanded_s, lambda: self.engine_lag_s, lambda: self.now)
+        self.beat(0.0, 0.0)
+
+    def beat(self, passed_s: float, demand: float) -> None:
+        self.now += passed_s
+        self.demanded_s += passed_s * demand
+        self.work.beat()
+        self.load.look()
+
+    def run(self, seconds: float, demand: float, late_s: float = 0.0) -> list[tuple[float, bool]]:
+        """When it changed its mind, in seconds from now, and what it then said."""
+        began, changes = self.now, []
+        while self.now - began < seconds:
+            was = self.load.overloaded
+            self.beat(BEAT_S + late_s, demand)
+            if self.load.overloaded != was:
+                changes.append((self.now - began, self.load.overloaded))
+        return changes
+
+
+@pytest.fixture
+def worker() -> Worker:
+    worker = Worker()
+    worker.run(10.0, 0.6)
+    return worker
+
+
+def test_a_worker_at_three_quarters_of_its_core_takes_calls(worker: Worker) -> None:
+    assert worker.run(120.0, 0.8, late_s=0.015) == []
+    assert worker.load.reason == ""
+
+
+def test_one_that_wants_more_than_its_core_refuses_and_says_why(worker: Worker) -> None:
+    changes = worker.run(30.0, 0.97)
+    assert [overloaded for _, overloaded in changes] == [True]
+    assert TRIP_S < changes[0][0] < TRIP_S + 3.0
+    assert worker.load.reason == "it wants 97 % of a core"
+    assert worker.load.trips == 1
+
+
+def test_one_that_lags_refuses_whatever_its_cpu_says(worker: Worker) -> None:
+    assert [overloaded for _, overloaded in worker.run(20.0, 0.3, late_s=0.1)] == [True]
+    assert "it lags by 100 ms" in worker.load.reason
+
+
+def test_one_whose_engines_lag_refuses(worker: Worker) -> None:
+    worker.engine_lag_s = 0.8
+    assert [overloaded for _, overloaded in worker.run(20.0, 0.3)] == [True]
+    assert worker.load.reason == "its speech engines lag by 800 ms"
+
+
+def test_it_takes_calls_again_by_itself(worker: Worker) -> None:
+    worker.run(30.0, 1.0, late_s=0.3)
+    changes = worker.run(30.0, 0.6)
+    assert [overloaded for _, overloaded in changes] == [False]
+    assert CLEAR_S < changes[0][0] < CLEAR_S + 5.0
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.2])
+def test_a_hog_of_a_second_changes_nothing(worker: Worker, late_s: float) -> None:
+    changes = worker.run(1.0, 1.0, late_s)
+    worker.beat(BEAT_S + 1.0, 1.0)
+    assert changes + worker.run(30.0, 0.6) == []
+
+
+def test_a_load_at_the_edge_does_not_flap(worker: Worker) -> None:
+    worker.run(30.0, 1.0)
+    changes = [change for _ in range(60) for change in (*worker.run(1.0, 0.92), *worker.run(1.0, 0.7))]
+    assert changes == []
+    assert worker.load.overloaded
+
+
+def test_the_demand_of_a_thread_is_what_it_runs_and_waits() -> None:
+    found: list[float] = []
+
+    def busy() -> None:
+        demand = ThreadDemand()
+        before, until = demand(), time.monotonic() + 2 * SAMPLE_S
+        while time.monotonic() < until:
+            pass
+        found.append((demand() - before) / (2 * SAMPLE_S))
+        before = demand()
+        time.sleep(SAMPLE_S)
+        found.append((demand() - before) / SAMPLE_S)
+
+    thread = threading.Thread(target=busy)
+    thread.start()
+    thread.join()
+    assert found[0] > 0.5, "run and wait together fill the time, also on a busy machine; the rest is the GIL's"
+    assert found[1] < 0.4
