@@ -51,6 +51,7 @@ class Gate:
         self.max_calls, self.live_calls = max_calls, live_calls
         self.draining = False
         self.overload: Callable[[], str] = lambda: ""  # why the worker cannot keep up; "" while it does
+        self.rush: Callable[[int], str] = lambda live_calls: ""  # why one more now is too much; "" counts it
         self._entering = 0
 
     @property
@@ -84,6 +85,12 @@ class Gate:
             raise Overloaded(f"the worker takes no call: {self.overload()}")
         if reason:
             raise Full(f"LIMITS__MAX_CALLS = {self.max_calls}: so many calls are live")
+
+    def announce(self) -> None:
+        """A call is announced, whose media will `enter` in a moment. Raises as `check`."""
+        self.check()
+        if why := self.rush(self.calls):
+            raise Overloaded(f"the worker takes no call just now: {why}")
 
     @contextmanager
     def enter(self) -> Iterator[None]:

@@ -51,7 +51,7 @@ class CallWebhook(Handler):
         services, run = self.services, self.services.database.run
         assistant = await run(services.assistants.get, assistant_id, key.project_id if key else DEFAULT_PROJECT_ID)
         call = spec.incoming(self.webhook_request(), services.settings)
-        services.gate.check()
+        services.gate.announce()
         await self._check_rate(f"key {key.id}" if key else f"carrier {spec.name}")
         context = await run(
             services.contexts.open_context,

@@ -127,7 +127,7 @@ class Worker:
             shared=self.shared,
             prepare=self.registry.prepare,
         )
-        self._app.gate.overload = lambda: self.load.reason
+        self._app.gate.overload, self._app.gate.rush = lambda: self.load.reason, self.load.rush
         self._leases = Leases(self.shared, self.link.incarnation, self._app.live_contexts)
         self._leases.start()
         self._warn_of_few_descriptors()

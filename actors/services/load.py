@@ -6,13 +6,15 @@ Two signs, both smoothed over a second or two, so that one long hiccup is none:
 - its *lag*: how late work is handled (`WorkClock`), and how late its speech engines answer. It counts what the demand
   cannot see: a handler that blocks, an engine that is short of CPU, a disk.
 
-Signs must last for `TRIP_S` before it refuses, and be gone for `CLEAR_S` before it takes calls again.
+Signs must last for `TRIP_S` before it refuses, and be gone for `CLEAR_S` before it takes calls again. Calls that all
+begin at once would be in before the signs are there: each counts from its beginning for what calls here cost (`rush`).
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,10 @@ TOO_MUCH_DEMAND, ENOUGH_DEMAND = 0.90, 0.75  # of one core; a thread that wants 
 TOO_MUCH_LAG_S, ENOUGH_LAG_S = 0.05, 0.02
 TOO_MUCH_ENGINE_LAG_S, ENOUGH_ENGINE_LAG_S = 0.5, 0.2
 TRIP_S, CLEAR_S = 2.0, 3.0
+RUSH_S = 2.0  # a call that began so long ago is in the demand
+BEGINNING = 2.0  # what a call costs at its beginning, in costs of a call that runs
+LEAST_COST = 0.003  # of a core, of a call that runs; where there are too few to tell
+TELLING_CALLS = 20
 
 
 class ThreadDemand:
@@ -59,6 +65,8 @@ class Load:
         self._demanded_s = demanded_s or ThreadDemand()
         self._sampled_at, self._sample_s = now(), self._demanded_s()
         self.demand = 0.0  # share of one core, smoothed
+        self._latest_demand = 0.0  # of the last sample
+        self._began: deque[float] = deque()  # calls that were taken in the last `RUSH_S`
         self.engine_lag_s = 0.0
         self.overloaded = False
         self.trips = 0
@@ -78,6 +86,19 @@ class Load:
         elif now - self._since >= (CLEAR_S if self.overloaded else TRIP_S):
             self.overloaded, self._since = not self.overloaded, None
             self.trips += self.overloaded
+
+    def rush(self, live_calls: int) -> str:
+        """Why one more call now would be too much, with those that have just begun; "" takes it, and counts it."""
+        now = self._now()
+        while self._began and now - self._began[0] >= RUSH_S:
+            self._began.popleft()
+        cost = LEAST_COST
+        if live_calls >= TELLING_CALLS:
+            cost = max(cost, self.demand / live_calls)
+        if self._began and self._latest_demand + BEGINNING * cost * (len(self._began) + 1) >= TOO_MUCH_DEMAND:
+            return f"it wants {100 * self._latest_demand:.0f} % of a core, and {len(self._began)} calls have just begun"
+        self._began.append(now)
+        return ""
 
     def signs(
         self, demand: float = ENOUGH_DEMAND, lag_s: float = ENOUGH_LAG_S, engine_lag_s: float = ENOUGH_ENGINE_LAG_S
@@ -100,8 +121,9 @@ class Load:
         if spent_s < SAMPLE_S:
             return
         demanded_s = self._demanded_s()
+        self._latest_demand = min(1.0, (demanded_s - self._sample_s) / spent_s)
         weight = 1 - (1 - DEMAND_SMOOTHING) ** (spent_s / SAMPLE_S)
-        self.demand += weight * (min(1.0, (demanded_s - self._sample_s) / spent_s) - self.demand)
+        self.demand += weight * (self._latest_demand - self.demand)
         self._sampled_at, self._sample_s = now, demanded_s
         self.engine_lag_s = self._engine_lag_s()
 

@@ -89,6 +89,22 @@ def test_a_load_at_the_edge_does_not_flap(worker: Worker) -> None:
     assert worker.load.overloaded
 
 
+def test_calls_that_all_begin_at_once_are_counted_before_they_are_felt(worker: Worker) -> None:
+    """100 calls cost 0.6 of a core: there is room for some 25 that begin at once, whatever is felt of them."""
+    taken = [worker.load.rush(100) == "" for _ in range(200)]
+    assert 20 <= sum(taken) <= 30 and taken == sorted(taken, reverse=True)
+    worker.run(3.0, 0.7)
+    assert worker.load.rush(120) == ""
+
+
+def test_calls_that_come_one_by_one_are_no_rush(worker: Worker) -> None:
+    for number in range(60):
+        worker.run(0.5, 0.8)
+        assert worker.load.rush(100 + number) == ""
+    worker.run(1.0, 0.95)
+    assert worker.load.rush(160) != "" or worker.load.rush(160) != ""
+
+
 def test_the_demand_of_a_thread_is_what_it_runs_and_waits() -> None:
     found: list[float] = []
 
