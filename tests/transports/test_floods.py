@@ -193,6 +193,7 @@ async def test_a_browser_is_heard_in_real_time(dial: Dial) -> None:
     line.peer.send(masked(BINARY, second) * 60 + masked(BINARY, message_frame("dtmf", {"buttons": ["1"]})))
     async with asyncio.timeout(10):
         while ("dtmf", "1") not in line.ears.heard:
-            await asyncio.sleep(0.005)
+            line.ears.something.clear()
+            await line.ears.something.wait()
     heard_s = sum(len(payload) for event, payload in line.ears.heard if event == "audio") / 32_000
     assert 9 <= heard_s <= 13
