@@ -44,6 +44,7 @@ _ERROR_CODES = {
     "concurrency_limited": Remedy.THROTTLED,
     "rate_limited": Remedy.THROTTLED,
     "quota_exceeded": Remedy.QUOTA,
+    "context_expired": Remedy.RETRY,  # a matter of time, not of what was asked
 }
 
 

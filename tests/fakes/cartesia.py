@@ -78,6 +78,7 @@ class _Speak(FakeSocket):
     def opened(self) -> None:
         self.contexts: dict[str, asyncio.Queue[dict[str, Any] | None]] = {}
         self.tasks: dict[str, asyncio.Task[None]] = {}
+        self.expired: set[str] = set()  # names are a connection's own
         self.chunks = 0
         self._rest()
 
@@ -103,7 +104,7 @@ class _Speak(FakeSocket):
             self._add(context, request)
 
     def _add(self, context: str, request: dict[str, Any]) -> None:
-        if context in self.fake.expired and not self.fake.revives:
+        if context in self.expired and not self.fake.revives:
             self._error(context, 400, "context_expired", "the context has expired")
             return
         self.fake.taken.append(request)
@@ -157,6 +158,7 @@ class _Speak(FakeSocket):
 
     def expire(self, context: str) -> None:
         self.fake.expired.append(context)
+        self.expired.add(context)
         if self.fake.expires_silently:
             self._forget(context)
         else:
