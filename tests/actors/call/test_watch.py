@@ -17,6 +17,7 @@ class Worker:
     """A member with a watch, its timers, and a process that may stand still."""
 
     provider = "fake"
+    engine_lag_s = 0.0
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -113,6 +114,14 @@ def test_a_deadline_that_was_too_short_grows_and_not_without_end(worker: Worker)
 def test_what_is_configured_above_that_stays(worker: Worker):
     worker.watch.expect("first", 8000, "no first word")
     assert not worker.wait(7.9)
+    assert worker.wait(0.2)
+
+
+def test_an_engine_that_is_late_with_everything_is_waited_for(worker: Worker):
+    worker.engine_lag_s = 1.0
+    worker.watch.expect("first", 700, "no transcript")
+    assert not worker.wait(1.6)
+    worker.engine_lag_s = 0.0
     assert worker.wait(0.2)
 
 
