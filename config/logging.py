@@ -99,7 +99,8 @@ class Throttle:
             total.held += 1
             return None
         held, total.held, total.lines = total.held + (key.held if key else 0), 0, total.lines + 1
-        self._keys[kind, peer] = _Key(now + 1.0)
+        key = self._keys.setdefault((kind, peer), _Key(0.0))
+        key.quiet_until, key.held = now + 1.0, 0
         self._keys.move_to_end((kind, peer))
         while len(self._keys) > self._most:
             (old, _), forgotten = self._keys.popitem(last=False)
@@ -114,13 +115,17 @@ class Throttle:
         key.tells_later = True
         return True
 
-    def settle(self, kind: Hashable, peer: str) -> int:
-        """How many lines were kept back and not told yet; they count as told."""
-        key = self._keys.get((kind, peer))
-        if key is None or not key.held:
-            return 0
-        held, key.held, key.quiet_until, key.tells_later = key.held, 0, self._now() + 1.0, False
-        return held
+    def settle(self, kind: Hashable, peer: str) -> tuple[int, float]:
+        """How many lines were kept back, which now count as told; and after how many seconds to ask again, or 0."""
+        key, now = self._keys.get((kind, peer)), self._now()
+        if key is None:
+            return 0, 0.0
+        if key.held and now < key.quiet_until:
+            return 0, key.quiet_until - now
+        held, key.held, key.tells_later = key.held, 0, False
+        if held:
+            key.quiet_until = now + 1.0
+        return held, 0.0
 
 
 _peers = Throttle()
@@ -137,12 +142,19 @@ def peer_line(
     if (held := _peers.admit(key, peer)) is not None:
         log.log(level, text + _more(held), *map(_cut_argument, args), stacklevel=2)
     elif _peers.owes(key, peer):
-        with suppress(RuntimeError):  # no loop runs
-            asyncio.get_running_loop().call_later(1.05, _tell_rest, log, kind, peer, level)
+        _later(1.0, log, kind, peer, level)
+
+
+def _later(delay_s: float, *told: Any) -> None:
+    with suppress(RuntimeError):  # no loop runs
+        asyncio.get_running_loop().call_later(delay_s + 0.05, _tell_rest, *told)
 
 
 def _tell_rest(log: logging.Logger, kind: str, peer: str, level: int) -> None:
-    if held := _peers.settle((log.name, kind), peer):
+    held, wait_s = _peers.settle((log.name, kind), peer)
+    if wait_s:
+        _later(wait_s, log, kind, peer, level)
+    elif held:
         log.log(level, "%s: %s more of %s", kind, f"{held:,}", cut(peer))
 
 

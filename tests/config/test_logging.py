@@ -125,8 +125,9 @@ def test_a_line_a_second_of_each_peer_and_kind_says_how_many_were_kept_back() ->
     assert throttle.admit("bad_key", "b") == throttle.admit("not_found", "a") == 0
     at = 1.0
     assert [throttle.admit("bad_key", "a") for _ in range(2)] == [3, None]
+    assert throttle.settle("bad_key", "a") == (0, 1.0)
     at = 2.0
-    assert (throttle.settle("bad_key", "a"), throttle.settle("bad_key", "a")) == (1, 0)
+    assert (throttle.settle("bad_key", "a"), throttle.settle("bad_key", "a")) == ((1, 0.0), (0, 0.0))
     assert throttle.admit("bad_key", "a") is None  # the count was this second's line
     at = 3.0
     assert throttle.admit("bad_key", "a") == 1
