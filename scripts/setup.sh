@@ -4,6 +4,7 @@
 
 readonly PYTHON=.venv/bin/python
 readonly CLIENT=tests/browser/npm
+readonly BROWSER=tests/browser/program
 readonly HALF_DONE=.venv/.callboard-half-done # as long as somebody builds the environment
 
 say() { printf '%s\n' "$*" >&2; }
@@ -35,17 +36,20 @@ _interrupted() {
 
 _is_set_up() {
     _has_environment "$1" || return 1
-    [[ $1 != dev ]] || { _has_client && [[ -z $(_missing dev) ]]; }
+    [[ $1 != dev ]] || { _has_client && _has_browser && [[ -z $(_missing dev) ]]; }
 }
 
 _install_all() {
     _install_packages "$1"
     _has_environment "$1" || _build_environment "$1"
-    [[ $1 != dev ]] || _has_client || _install_client
+    [[ $1 == dev ]] || return 0
+    _has_client || _install_client
+    _has_browser || _install_browser
 }
 
 # --- steps -----------------------------------------------------------------------------------------------------------
 
+SYSTEM=/etc/os-release
 TICKER=""
 CAUSE=""
 
@@ -143,15 +147,20 @@ _missing() {
     command -v git >/dev/null || echo git # lists the files that the house's rules are for
     command -v node >/dev/null || echo nodejs
     command -v npm >/dev/null || echo npm
-    _has_browser || echo chromium
+    _has_browser || ! _packages_a_browser || echo chromium
 }
 
 _has_browser() {
     local name
-    for name in chromium chromium-browser google-chrome; do
+    for name in chromium google-chrome "$BROWSER/chromium"; do
         command -v "$name" >/dev/null && return 0
     done
     return 1
+}
+
+# Ubuntu's package of Chromium is an empty one that asks for a snap, which sees no temporary folder of ours.
+_packages_a_browser() {
+    ! grep -qs '^ID=ubuntu' "$SYSTEM"
 }
 
 _find_python() {
@@ -245,7 +254,7 @@ _install_python_packages() {
     "${pip[@]}" install --quiet --no-deps --no-build-isolation -e .
 }
 
-# --- the published RTVI client ---------------------------------------------------------------------------------------
+# --- for the tests of the page: the published RTVI client, and a browser -----------------------------------------------
 
 _has_client() {
     [[ $(cat "$CLIENT/node_modules/.callboard" 2>/dev/null) == "$(sha256sum "$CLIENT/package-lock.json")" ]]
@@ -254,4 +263,13 @@ _has_client() {
 _install_client() {
     run_step "Installing the published RTVI client" npm ci --prefix "$CLIENT" --no-audit --no-fund || exit 1
     sha256sum "$CLIENT/package-lock.json" >"$CLIENT/node_modules/.callboard"
+}
+
+_install_browser() {
+    [[ $(uname -m) == x86_64 ]] || fail "The tests of the page need a browser: install Google Chrome or Chromium (no snap)."
+    run_step "Installing a browser for the tests of the page" _unpack_browser || exit 1
+}
+
+_unpack_browser() {
+    npm ci --prefix "$BROWSER" --no-audit --no-fund --ignore-scripts && (cd "$BROWSER" && node unpack.cjs)
 }

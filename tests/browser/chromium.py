@@ -20,7 +20,9 @@ from typing import Any
 from tornado.httpclient import AsyncHTTPClient
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+OWN = Path(__file__).parent / "program"  # where the system has no package of it
+PROGRAM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which(str(OWN / "chromium"))
+LIBRARIES = {"LD_LIBRARY_PATH": str(OWN / "lib")} if PROGRAM == str(OWN / "chromium") else {}
 START_S, WAIT_S, STOP_S = 30.0, 15.0, 10.0
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
@@ -107,7 +109,7 @@ async def browser(folder: Path, *flags: str) -> AsyncIterator[Page]:
         *(PROGRAM, *FLAGS, *flags, f"--user-data-dir={profile}", "about:blank"),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
-        env={**os.environ, "HOME": str(folder), "DBUS_SESSION_BUS_ADDRESS": "disabled:"},
+        env={**os.environ, "HOME": str(folder), "DBUS_SESSION_BUS_ADDRESS": "disabled:", **LIBRARIES},
         start_new_session=True,
     )
     try:

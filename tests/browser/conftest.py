@@ -21,7 +21,7 @@ def pytest_configure(config: pytest.Config) -> None:
 async def visit(house: House, tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Page]]]:
     """Opens the page in a browser of its own: `await visit(*flags)`."""
     if PROGRAM is None:
-        pytest.fail("Chromium is not installed: apt-get install chromium")
+        pytest.fail("Chromium is not installed: scripts/test brings it")
     closing = []
 
     async def open_(*flags: str, path: str = "/") -> Page:
