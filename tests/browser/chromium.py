@@ -22,7 +22,7 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 OWN = Path(__file__).parent / "program"  # where the system has no package of it
 PROGRAM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which(str(OWN / "chromium"))
-LIBRARIES = {"LD_LIBRARY_PATH": str(OWN / "lib")} if PROGRAM == str(OWN / "chromium") else {}
+LIBRARIES = {"LD_LIBRARY_PATH": str(OWN / "lib")} if str(OWN / "chromium") == PROGRAM else {}
 START_S, WAIT_S, STOP_S = 30.0, 15.0, 10.0
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
