@@ -35,6 +35,10 @@ class Bucket:
         self._level -= amount
         return True
 
+    def give(self, amount: float, now: float) -> None:
+        """Put so many back."""
+        self._level = min(self.burst, self.level(now) + amount)
+
     def spend(self, amount: float, now: float) -> bool:
         """Take so many, for it has happened already; False if there were fewer."""
         self._level = self.level(now) - amount

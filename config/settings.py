@@ -217,6 +217,12 @@ class LimitSettings(Group):
     tokens_per_call: int = Field(
         0, ge=0, description="Tokens that one call may use, where the provider tells them; 0: any number"
     )
+    unknown_calls_per_minute: int = Field(
+        120,
+        ge=1,
+        le=1_000_000,
+        description="Media connections with the id of no call that one address may make, then it waits",
+    )
     texts_per_minute: int = Field(30, ge=1, le=100_000, description="Texts of one caller that are taken in a minute")
     body_bytes: int = Field(65536, ge=1024, le=16_777_216, description="Longest HTTP request body")
     unfinished_bytes: int = Field(

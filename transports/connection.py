@@ -19,7 +19,7 @@ from config.logging import peer_line
 from config.settings import Settings
 from store.records import CallContext
 from transports.budget import Budget
-from transports.intake import Intake
+from transports.reader import Reader
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def harden(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 10_000)
 
 
-class MediaConnection(Intake):
+class MediaConnection(Reader):
     """A socket that carries a call's audio: the common part of all wires (`actors.call.wire.Wire`).
 
     `hand_over` gives the wire to the switchboard once its format is known; until the call opens it, events wait. A

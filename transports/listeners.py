@@ -79,7 +79,7 @@ class AudioSocketListener:
         services = self.services
         try:
             with services.gate.enter():
-                wire.accept(await services.claim(identity, wire.provider))
+                wire.accept(await services.claim(identity, wire.provider, wire.peer))
         except CallboardError as error:
             services.metrics.call_refused(wire.provider, error.code)
             wire.reject(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Callable
@@ -26,7 +27,7 @@ from store.callbacks import CallbackRepository
 from store.contexts import ContextRepository
 from store.conversations import ConversationRepository
 from store.engine import Database
-from store.errors import InvalidKey, StoreUnavailable
+from store.errors import InvalidKey, StoreUnavailable, UnknownContext
 from store.keys import KeyRepository
 from store.records import ApiKey, CallContext, LedgerRow
 from store.shared import InProcessState, SharedState
@@ -37,6 +38,7 @@ from transports.capacity import Capacity
 from transports.carriers import CarrierSpec, WebhookRequest
 from transports.connection import SHUTDOWN, Limits, MediaConnection
 from transports.gate import Gate, GateClosed
+from transports.guesses import Guesses
 from transports.hosts import Hosts
 from transports.readiness import Readiness
 from transports.requests import FrontHandler, Intake
@@ -70,6 +72,7 @@ class AppServices:
     gate: Gate = field(init=False)
     readiness: Readiness = field(init=False)
     arrivals: Arrivals = field(init=False)  # connections without a call
+    guesses: Guesses = field(init=False)
     intake: Intake = field(init=False)  # unfinished HTTP requests
     hosts: Hosts = field(init=False)
     callback_bound: CallbackBound = field(default_factory=CallbackBound)
@@ -81,6 +84,7 @@ class AppServices:
         most, per_peer = settings.limits.connections, settings.limits.connections_per_peer
         arrivals = Arrivals(capacity.arrivals(most), per_peer, self.metrics.connection_shed)
         object.__setattr__(self, "arrivals", arrivals)
+        object.__setattr__(self, "guesses", Guesses(settings.limits.unknown_calls_per_minute))
         shared = self.shared if settings.redis.host else None
         object.__setattr__(self, "readiness", Readiness(self.database, settings.data_dir, shared))
         object.__setattr__(self, "gate", Gate(capacity.calls(settings.limits.max_calls), self.live_calls))
@@ -88,9 +92,22 @@ class AppServices:
         object.__setattr__(self, "hosts", Hosts.from_settings(settings))
         object.__setattr__(self, "versions", Versions(self.database, self.prepare))
 
-    async def claim(self, context_id: UUID, provider: str) -> CallContext:
-        """As `ContextRepository.claim`, for this worker; on the same trip `versions` learns the call's assistant."""
-        return await self.database.run(self._claim, context_id, provider)
+    async def claim(self, context_id: UUID, provider: str, peer: str = "") -> CallContext:
+        """As `ContextRepository.claim`, for this worker; on the same trip `versions` learns the call's assistant.
+
+        Raises `TooManyGuesses` too; without a `peer` nobody is counted.
+        """
+        guesses, loop = self.guesses, asyncio.get_running_loop()
+        if not peer:
+            return await self.database.run(self._claim, context_id, provider)
+        guesses.check(peer, loop.time())
+        try:
+            context = await self.database.run(self._claim, context_id, provider)
+        except UnknownContext:
+            guesses.missed(peer, loop.time())
+            raise
+        guesses.hit(peer, loop.time())
+        return context
 
     def _claim(self, context_id: UUID, provider: str) -> CallContext:
         context = self.contexts.claim(context_id, provider, self.owner)

@@ -24,7 +24,7 @@ class TooFast(BadInput):
     close_code = 1008
 
 
-class Intake(asyncio.Protocol):
+class Reader(asyncio.Protocol):
     """The reading half of a connection. Subclasses say what bytes mean (`parse`) and what then happens.
 
     Every frame, whole message or not, must be an event of `parse`: that is what is counted.

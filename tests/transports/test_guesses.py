@@ -1,0 +1,128 @@
+"""Peers that name calls which are not there."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from uuid import uuid4
+
+import pytest
+
+from store.contexts import ContextRepository
+from tests.transports.front import Site
+from tests.transports.peers import Peer
+from transports.audiosocket import audio_header
+from transports.connection import Limits
+from transports.guesses import CREDIT, MOST_PEERS, Guesses, TooManyGuesses
+
+MakeSite = Callable[..., Awaitable[Site]]
+FRAME = audio_header(0x10, 320) + bytes(320)
+
+
+def refused(guesses: Guesses, address: str, now: float) -> bool:
+    try:
+        guesses.check(address, now)
+    except TooManyGuesses:
+        return True
+    return False
+
+
+def test_who_guesses_waits_and_others_do_not() -> None:
+    guesses = Guesses(60)
+    for _ in range(60):
+        assert not refused(guesses, "192.0.2.1", 0.0)
+        guesses.missed("192.0.2.1", 0.0)
+    assert refused(guesses, "192.0.2.1", 0.5) and not refused(guesses, "192.0.2.2", 0.5)
+    assert not refused(guesses, "192.0.2.1", 1.0)  # one a second, as a minute allows
+
+
+def test_a_network_of_ipv6_is_one_peer() -> None:
+    guesses = Guesses(1)
+    guesses.missed("2001:db8::1", 0.0)
+    assert refused(guesses, "2001:db8::2", 0.0) and not refused(guesses, "2001:db8:0:1::1", 0.0)
+
+
+def test_calls_that_are_there_make_guesses_good() -> None:
+    guesses = Guesses(100)
+    for number in range(2000):  # a PBX of whose calls four in five name nothing
+        assert not refused(guesses, "192.0.2.1", 0.0)
+        guesses.hit("192.0.2.1", 0.0) if number % 5 == 0 else guesses.missed("192.0.2.1", 0.0)
+    assert CREDIT >= 4
+
+
+def test_it_remembers_a_bounded_number_of_peers() -> None:
+    guesses = Guesses(1)
+    for number in range(MOST_PEERS + 100):
+        guesses.missed(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 0.0)
+    assert len(guesses._buckets) == MOST_PEERS
+    assert not refused(guesses, "10.0.0.0", 0.0)
+
+
+async def guess(site: Site) -> bytes:
+    peer = await Peer.connect(site.audiosocket.port)
+    peer.send(b"\x01\x00\x10" + uuid4().bytes + FRAME)
+    answer = await peer.read(3)
+    await peer.close()
+    return answer
+
+
+async def test_guesses_on_audiosocket_are_counted_and_then_not_looked_up(
+    make_site: MakeSite, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = await make_site(limits=Limits(), max_per_peer=50)
+    object.__setattr__(site.services, "guesses", Guesses(3))
+    looked_up = 0
+    claim = ContextRepository.claim
+
+    def counted(*args: object) -> object:
+        nonlocal looked_up
+        looked_up += 1
+        return claim(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ContextRepository, "claim", counted)
+    assert {await guess(site) for _ in range(8)} == {b"\0\0\0"}
+    assert looked_up == 3
+    figures = site.services.metrics.exposition()
+    assert 'callboard_call_refusals_total{code="unknown_context",provider="asterisk"} 3.0' in figures
+    assert 'callboard_call_refusals_total{code="too_many_guesses",provider="asterisk"} 5.0' in figures
+    assert "unknown_context" in caplog.text and "too_many_guesses" in caplog.text
+
+
+async def test_a_guess_leaves_a_line_though_its_peer_has_gone(
+    make_site: MakeSite, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = await make_site(limits=Limits())
+    peer = await Peer.connect(site.audiosocket.port)
+    peer.send(b"\x01\x00\x10" + uuid4().bytes)
+    await peer.close()
+    while "unknown_context" not in caplog.text:
+        await guess(site)
+    assert "provider=asterisk peer=127.0.0.1" in caplog.text
+
+
+async def test_used_contexts_are_no_guesses(make_site: MakeSite) -> None:
+    site = await make_site(limits=Limits())
+    object.__setattr__(site.services, "guesses", Guesses(2))
+    context = await site.context()
+    statuses = []
+    for _ in range(5):
+        status, peer = await site.upgrade(f"/v1/talk/twilio/ctx/{context.id}")
+        statuses.append(status)
+        await peer.close()
+    assert statuses == [101, 409, 409, 409, 409]
+    _, _, ears = await site.switchboard.call()
+    await ears.ended.wait()
+
+
+@pytest.mark.parametrize(
+    ("headers", "statuses"),
+    [({}, [404, 404, 429, 429]), ({"X_Forwarded_For": "192.0.2.1"}, [404, 404, 404, 404])],
+)
+async def test_guesses_on_a_websocket(make_site: MakeSite, headers: dict[str, str], statuses: list[int]) -> None:
+    site = await make_site(limits=Limits())
+    object.__setattr__(site.services, "guesses", Guesses(2))
+    seen = []
+    for _ in range(4):
+        status, peer = await site.upgrade(f"/v1/talk/twilio/ctx/{uuid4()}", **headers)
+        seen.append(status)
+        await peer.close()
+    assert seen == statuses
