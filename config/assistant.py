@@ -164,8 +164,8 @@ class AssistantConfig(Model):
             elif re.search(r"\{\w*\}", text):
                 yield Problem(path, "has a slot in braces, which is said as it stands", fatal=False)
         for index, prompt in enumerate(self.idle.prompts):
-            if not prompt.strip():
-                yield Problem(("idle", "prompts", index), "says nothing: leave it out")
+            if not prompt:
+                yield Problem(("idle", "prompts", index), "says nothing: leave it out", fatal=False)
         for index, word in enumerate(self.barge_in.ignored_words):
             if len(word.split()) != 1:
                 yield Problem(("barge_in", "ignored_words", index), f"{word!r:.40} is not one word", fatal=False)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import (
     AfterValidator,
     AliasChoices,
@@ -30,6 +29,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, Pydanti
 
 from config.errors import ConfigError
 from config.options import Option, env_name, options
+from config.yaml_file import read_yaml
 
 CONFIG_FILE = "CALLBOARD_CONFIG"
 
@@ -357,9 +357,12 @@ def _from_file(path: str) -> dict[str, Any]:
     if not path:
         return {}
     try:
-        content = yaml.safe_load(Path(path).read_text("utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{CONFIG_FILE} = {path!r}: {error}") from None
+        document = read_yaml(Path(path))
+    except ConfigError as error:
+        raise ConfigError(f"{CONFIG_FILE} = {path!r}{str(error).removeprefix(path)}") from None
+    if wrong := [document.complaint(problem) for problem in document.problems if problem.fatal]:
+        raise ConfigError("\n".join(f"{CONFIG_FILE} = {path!r}{line.removeprefix(path)}" for line in wrong))
+    content = document.content if document.content is not None else {}
     if not isinstance(content, dict):
         raise ConfigError(f"{CONFIG_FILE} = {path!r}: must hold a mapping of options")
     if unknown := [str(name) for name in content if name not in Settings.model_fields]:

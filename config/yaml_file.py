@@ -34,7 +34,7 @@ class Document:
     name: str
     content: Any
     problems: tuple[Problem, ...]
-    root: yaml.Node = field(repr=False)
+    root: yaml.Node | None = field(repr=False)
 
     def complaint(self, problem: Problem) -> str:
         """desk.yaml:7: idle.timeout_s: ..."""
@@ -44,7 +44,7 @@ class Document:
     def find(self, path: Where) -> tuple[int, Where]:
         """The line (from 1) of the value at `path`, or of the nearest one around it; and the path as the file has it,
         where one value may stand for a list of one: stt.model for ("stt", 0, "model")."""
-        node: yaml.Node | None = self.root
+        node = self.root
         line, found = 1, list[str | int]()
         for step in path:
             below = _below(node, step) if node else None
@@ -58,16 +58,16 @@ class Document:
 
 
 def read_yaml(path: Path) -> Document:
-    """The only document of the file. Raises `ConfigError` where there is none: unreadable, too large, not YAML."""
+    """The document of the file, None if it is empty. Raises `ConfigError`: unreadable, too large, not YAML, several."""
     text = _text(path)
     loader = _LOADER(text)
     try:
         root = loader.get_single_node()
-        if root is None:
-            raise ConfigError(f"{path}: is empty")
-        _check_size(path, root)
         builder = _Builder(loader)
-        content = builder.value(root, ())
+        content = None
+        if root is not None:
+            _check_size(path, root)
+            content = builder.value(root, ())
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}{_of_yaml(error, text)}") from None
     except RecursionError:

@@ -39,6 +39,9 @@ def lose_output() -> None:
         sys.stdout = None
 
 
+_SHORT = 12  # characters: such cells are kept in one line
+
+
 @cache
 def console() -> Console:
     """The terminal; highlighting is off, because what is printed are people's words."""
@@ -54,18 +57,25 @@ def console() -> Console:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], empty: str = "nothing there yet") -> None:
-    """A table of plain cells (markup in them is not interpreted), or the line `empty`."""
+    """A table of plain cells (markup in them is not interpreted), or the line `empty`.
+
+    Where the terminal is narrow, long cells take several lines, and nothing is cut off.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    if table.row_count:
-        console().print(table, soft_wrap=False)
-    else:
+    cells = [[printable(cell) for cell in row] for row in rows]
+    if not cells:
         console().print(empty)
+        return
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name, column in zip(columns, zip(*cells, strict=True), strict=True):
+        longest = max(map(len, (name, *column)))
+        table.add_column(name, overflow="fold", no_wrap=longest <= _SHORT)
+    for row in cells:
+        table.add_row(*map(Text, row))
+    console().print(table, soft_wrap=False)
 
 
 def print_json(value: Any, *, indent: bool = True) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence, Set
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from itertools import groupby
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, CursorResult, insert, select, update
@@ -30,8 +30,8 @@ from store.records import (
     MessageRow,
     MetricRow,
     OwnerLost,
-    Status,
     Transcript,
+    Wanted,
 )
 from store.tables import (
     CallContextTable,
@@ -99,16 +99,10 @@ class ConversationRepository:
         with self._database.write() as session:
             return _close(session, is_dead, reason, self._now())
 
-    def list(
-        self,
-        limit: int = 20,
-        status: Status | None = None,
-        assistant: str | None = None,
-        caller: str | None = None,
-    ) -> list[CallSummary]:
-        """The newest calls first; an `assistant` is named or numbered. Raises `BadInput`."""
+    def list(self, limit: int = 20, **wanted: Unpack[Wanted]) -> list[CallSummary]:
+        """The newest calls first. Raises `BadInput`."""
         with self._database.read() as session:
-            return summaries(session, self._now(), filters(self._now(), status, assistant, caller), limit)
+            return summaries(session, self._now(), filters(self._now(), wanted), limit)
 
     def show(self, which: str | int | UUID) -> CallHistory:
         """One call, by its conversation's number or its context id, of which the beginning will do.

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from config.errors import BadInput
 from store.endings import in_words
 from store.errors import AmbiguousCall, UnknownCall
-from store.records import CallSummary, Status
+from store.records import CallSummary, Status, Wanted
 from store.tables import AssistantTable, CallContextTable, ConversationTable, MessageTable, MetricTable
 
 MAX_CALLS = 1000
@@ -25,16 +25,22 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 _BEGINNING = re.compile(rf"[0-9a-f]{{{MIN_DIGITS},32}}")
 
 
-def filters(
-    now: datetime, status: str | None = None, assistant: str | None = None, caller: str | None = None
-) -> list[ColumnElement[bool]]:
+def filters(now: datetime, wanted: Wanted) -> list[ColumnElement[bool]]:
     """What narrows a list of calls down; `BadInput` for a status that is none."""
-    found = [_has_status(status, now)] if status else []
-    if assistant:
+    found: list[ColumnElement[bool]] = []
+    if status := wanted.get("status"):
+        found.append(_has_status(status, now))
+    if assistant := wanted.get("assistant"):
         is_number = AssistantTable.id == int(assistant) if _NUMBER.fullmatch(assistant) else None
         is_name = AssistantTable.name == assistant
         found.append(is_name if is_number is None else is_name | is_number)
-    return [*found, CallContextTable.caller == caller] if caller else found
+    if caller := wanted.get("caller"):
+        found.append(CallContextTable.caller == caller)
+    if how := wanted.get("ended"):
+        found.append((ConversationTable.result == how) | (ConversationTable.reason == how))
+    if since := wanted.get("since"):
+        found.append(ConversationTable.created_at >= since)
+    return found
 
 
 def meant(which: str | int | UUID) -> list[ColumnElement[bool]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, get_args
 from uuid import UUID
 
 from config.assistant import AssistantConfig
@@ -156,6 +156,16 @@ class Transcript:
     @property
     def project_id(self) -> int:
         return self.context.project_id
+
+
+class Wanted(TypedDict, total=False):
+    """Which calls of the history are wanted; what is absent or None narrows nothing."""
+
+    status: Status | None
+    assistant: str | None  # name or number
+    caller: str | None
+    ended: str | None  # the result or the reason of its termination
+    since: datetime | None  # of its webhook
 
 
 @dataclass(frozen=True, slots=True)

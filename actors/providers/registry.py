@@ -100,7 +100,12 @@ class Registry:
 
     def phrases(self, assistant: AssistantConfig) -> tuple[str, ...]:
         """The sentences that a recognizer should expect: those that the assistant's language models know."""
-        return self._sentences.get(assistant, lambda: _phrases(self.options("llm", choice) for choice in assistant.llm))
+        try:
+            return self._sentences.get(
+                assistant, lambda: _phrases(self.options("llm", choice) for choice in assistant.llm)
+            )
+        except ValueError as error:  # an assistant that nobody has checked
+            raise ConfigError(f"llm: {error}") from None
 
     def open_stt(
         self, choice: ProviderChoice, emit: Emit, audio: AudioFormat, language: str, phrases: tuple[str, ...]

@@ -21,9 +21,13 @@ _EXAMPLES = """
 callboard calls
 callboard calls --status active --limit 50
 callboard calls --assistant reception --caller +15550100 --json
+callboard calls --since 2h --ended connection_lost
+callboard calls --since 2026-01-31 --ended server_error --limit 1000
 callboard calls show 40325ec2
 callboard calls show 17 --json
 """
+RESULTS = ("success", "client_error", "server_error", "upstream_error")
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 STATUSES = ("pending", "expired", "active", "ended")
 # What a turn's time is made of, in the order in which it passes; `turn_latency_ms` is what the caller waits.
 STAGES = {
@@ -45,6 +49,8 @@ def register(commands: Commands) -> None:
     )
     calls.add_argument("--assistant", metavar="NAME", help="only of this assistant: name or number")
     calls.add_argument("--caller", metavar="NUMBER", help="only of this caller")
+    calls.add_argument("--since", metavar="TIME", help="only those that began since: 90m, 2h, 7d, or 2026-01-31 (UTC)")
+    calls.add_argument("--ended", metavar="HOW", help="only those that ended so: a result or reason, as --json has it")
     add_json_flag(calls)
     below = calls.add_subparsers(dest="calls_command", metavar="COMMAND")
     show = add_command(below, "show", "tell one call: its words, its latency, its failures, its end", _EXAMPLES, show_)
@@ -56,18 +62,46 @@ def register(commands: Commands) -> None:
 def list_(args: argparse.Namespace) -> int:
     from store.conversations import ConversationRepository
     from store.history import MAX_CALLS
+    from store.records import Wanted
 
     if not 1 <= args.limit <= MAX_CALLS:
         raise ConfigError(f"--limit {args.limit}: legal: 1 to {MAX_CALLS}")
 
+    since = _since(args.since) if args.since is not None else None
+    wanted = Wanted(
+        status=args.status, assistant=args.assistant, caller=args.caller, ended=_how(args.ended), since=since
+    )
     with open_database(load_environment()) as database:
-        found = ConversationRepository(database).list(args.limit, args.status, args.assistant, args.caller)
+        found = ConversationRepository(database).list(args.limit, **wanted)
     if args.json:
         print_json(found)
     else:
         columns = ("call", "started, UTC", "lasted", "carrier", "assistant", "caller", "turns", "p50", "ended")
         print_table(columns, map(_line, found), empty="no such call")
     return OK
+
+
+def _since(text: str) -> datetime:
+    """90m, 2h, 7d ago, or a date or time of ISO 8601, in UTC unless it says another zone."""
+    import re
+    from datetime import UTC, datetime, timedelta
+
+    try:
+        if ago := re.fullmatch(r"(\d{1,6})([smhd])", text):
+            return datetime.now(UTC) - int(ago[1]) * timedelta(seconds=_UNITS_S[ago[2]])
+        moment = datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
+        raise ConfigError(f"--since {text[:40]!r}: legal: 90m, 2h, 7d, 2026-01-31 or 2026-01-31T12:00") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _how(given: str | None) -> str | None:
+    from config.problems import unknown
+    from store.endings import ENDINGS
+
+    if given is not None and given not in (*RESULTS, *ENDINGS):
+        raise ConfigError(f"--ended: {unknown('result or reason', given, (*RESULTS, *ENDINGS))}")
+    return given
 
 
 def show_(args: argparse.Namespace) -> int:
@@ -84,7 +118,7 @@ def show_(args: argparse.Namespace) -> int:
 
 def _line(call: CallSummary) -> tuple[str, ...]:
     return (
-        *(str(call.conversation_id), call.started_at.strftime("%m-%d %H:%M:%S"), _seconds(call.duration_s)),
+        *(str(call.conversation_id), call.started_at.strftime("%m-%d %H:%M"), _seconds(call.duration_s)),
         *(call.provider, call.assistant, call.caller or "anonymous", str(call.turns), _ms(call.latency_p50_ms)),
         call.ending or call.status,
     )
@@ -111,7 +145,7 @@ def _facts(call: CallSummary, transcript: Transcript) -> Iterator[tuple[str, str
     yield "started", f"{call.started_at:%Y-%m-%d %H:%M:%S} UTC"
     if call.duration_s is not None:
         yield "lasted", _seconds(call.duration_s)
-    yield "ended", _ending(call)
+    yield ("ended" if call.result else "state"), _ending(call)
     if call.owner:
         yield "worker", call.owner
 

@@ -154,6 +154,11 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         ("a: [", "CALLBOARD_CONFIG"),
         ("htpp: {}", "unknown htpp"),
         ("_env_file: x", "unknown _env_file"),
+        (
+            "log_level: info\nlog_level: debug",
+            "yaml':1: log_level: stands here twice, in line 1 and in line 2",
+        ),
+        ("http: &x {host: *x}", "an alias stands within what it stands for"),
         ("http: 5", "HTTP"),
         ("http: {prot: 5}", "HTTP__PROT: unknown option"),
         ("http: {port: [1]}", "HTTP__PORT"),

@@ -35,6 +35,12 @@ def test_values_and_their_lines(tmp_path: Path) -> None:
     assert document.find(("b", 0, "nothing")) == (3, ("b", 0, "nothing"))  # nearest to it
 
 
+@pytest.mark.parametrize("content", ["", "# nothing\n"])
+def test_an_empty_file_holds_nothing(tmp_path: Path, content: str) -> None:
+    document = read(tmp_path, content)
+    assert document.content is None and document.find(("a",)) == (1, ("a",))
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
@@ -97,8 +103,6 @@ MERGES = "a0: &a0 {x: 1}\n" + "".join(f"a{n + 1}: &a{n + 1} {{<<: [*a{n}, *a{n}]
         ("a: 1\n---\nb: 2\n", ":2: a second document begins; a file holds one"),
         ("a: [\n", ":2: is not YAML: "),
         ("a: 'x\n", ":2: is not YAML: "),
-        ("", ": is empty"),
-        ("# nothing\n", ": is empty"),
         ("a: " + "[" * 900 + "]" * 900, ":1: is nested more than 32 deep"),
         ("a: " + "[" * 9000, ":1: is not YAML: "),
         ("\x01", ":1: is not YAML: control characters are not allowed"),

@@ -87,7 +87,6 @@ def test_a_good_file(read: Read) -> None:
         ),
         ("greeting: Hello.", "max_duration_s: yes", "3: max_duration_s: must be a number; YAML reads it as true"),
         ("greeting: Hello.", "max_duration_s: .nan", "3: max_duration_s: Input should be less than or equal to 14400"),
-        ("greeting: Hello.", "idle: {prompts: [a, '']}", "3: idle.prompts[1]: says nothing: leave it out"),
         ("greeting: Hello.", "barge_in: {min_words: 0}", "given: 0; legal: a whole number, at least 1, at most 10"),
         (
             "greeting: Hello.",
@@ -165,6 +164,7 @@ def test_what_can_never_work_is_refused_at_its_line(read: Read, old: str, new: s
         ("Hello.", '"a\\eb"', "3: greeting: holds the control character U+001B"),
         ("Hello.", "Hello {name}.", "3: greeting: has a slot in braces, which is said as it stands"),
         ("Hello.", "'...'", "3: greeting: has no word that could be said"),
+        ("greeting: Hello.", "idle: {prompts: [a, '']}", "3: idle.prompts[1]: says nothing: leave it out"),
         (
             "greeting: Hello.",
             "barge_in: {ignored_words: [uh huh]}",
@@ -202,9 +202,10 @@ def test_too_many_problems_are_counted(read: Read) -> None:
     assert assistant is None and len(complaints) == MOST_LINES + 1 and complaints[-1].endswith("450 problems more")
 
 
-def test_without_a_mapping_there_is_no_assistant(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", ["- a list\n", "text\n", "", "# a comment\n", "7\n"])
+def test_without_a_mapping_there_is_no_assistant(tmp_path: Path, content: str) -> None:
     file = tmp_path / "list.yaml"
-    file.write_text("- a list\n")
+    file.write_text(content)
     with pytest.raises(ConfigError, match="must hold a mapping with name, stt, llm and tts"):
         read_assistant(file)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -162,7 +162,27 @@ def test_a_call_that_is_not_there(run: Run, which: str) -> None:
     assert (code, out) == (1, "") and err.startswith("callboard: unknown_call: ") and err.count("\n") == 1
 
 
-@pytest.mark.parametrize("argv", [["--limit", "0"], ["--limit", "1001"], ["--limit", "x"], ["--status", "lost"]])
+def test_calls_are_found_by_how_and_when(run: Run, database: Database) -> None:
+    ended, _ = place(database), place(database)
+    hold(database, ended)
+
+    def found(*argv: str) -> list[int]:
+        return [call["conversation_id"] for call in json.loads(run("--json", *argv)[1])]
+
+    assert found("--ended", "caller_hung_up") == found("--ended", "success") == [ended.conversation_id]
+    assert found("--ended", "idle") == found("--ended", "server_error") == []
+    assert len(found("--since", "90m")) == len(found("--since", "2026-01-31")) == 2
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    assert found("--since", "0s") == found("--since", f"{tomorrow:%Y-%m-%dT%H:%M}") == []
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        *(["--limit", "0"], ["--limit", "1001"], ["--limit", "x"], ["--status", "lost"], ["--since", "soon"]),
+        *(["--since", ""], ["--since", "-2h"], ["--since", "999999d"], ["--ended", "caller_hung_upp"], ["--ended", ""]),
+    ],
+)
 def test_wrong_options(run: Run, argv: list[str]) -> None:
     code, out, err = run(*argv)
     assert (code, out) == (2, "") and argv[0] in err
