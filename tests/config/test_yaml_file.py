@@ -114,12 +114,12 @@ MERGES = "a0: &a0 {x: 1}\n" + "".join(f"a{n + 1}: &a{n + 1} {{<<: [*a{n}, *a{n}]
     ],
 )
 def test_what_is_no_use_is_refused_quickly(tmp_path: Path, content: str | bytes, complaint: str) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     with pytest.raises(ConfigError) as caught:
         read(tmp_path, content)
     text = str(caught.value).removeprefix(str(tmp_path / "desk.yaml"))
     assert complaint in text and "\n" not in text
-    assert time.perf_counter() - begin < 10  # a bomb takes for ever, 100,000 entries in Python alone a minute
+    assert time.process_time() - begin < 10  # a bomb takes for ever, 100,000 entries in Python alone a minute
 
 
 @pytest.mark.parametrize(

@@ -214,7 +214,7 @@ def test_without_a_mapping_there_is_no_assistant(tmp_path: Path, content: str) -
 def test_many_intents_take_seconds(read: Read, count: int) -> None:
     """More than are legal, and few enough to be read: 100,000 are larger than a file may be."""
     more = "".join(f"    - {{name: i{n}, say: hello, reply: Fine, next: [hours]}}\n" for n in range(count))
-    begin = time.perf_counter()
+    begin = time.process_time()
     assistant, complaints = read(("      reply: Nine to five.\n", "      reply: Nine to five.\n" + more))
     assert assistant is None and "at most 1000" in complaints[0]
-    assert time.perf_counter() - begin < 20  # reading alone takes 2 s; what is quadratic takes minutes
+    assert time.process_time() - begin < 20  # reading alone takes 2 s; what is quadratic takes minutes

@@ -197,7 +197,7 @@ def test_a_sentence_may_belong_to_two_intents_that_something_tells_apart() -> No
 
 
 def test_a_hundred_thousand_of_anything_is_refused_quickly() -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     intents = [{"name": f"i{n}", "say": f"number {n}", "reply": "Fine.", "next": ["hours"]} for n in range(100_000)]
     with pytest.raises(ValidationError, match="at most 1000"):
         options(intents=intents)
@@ -205,7 +205,7 @@ def test_a_hundred_thousand_of_anything_is_refused_quickly() -> None:
         options(intents=[{"name": "x", "say": [f"number {n}" for n in range(100_000)], "reply": "Fine."}])
     shared = [{**intent, "say": "the same for all"} for intent in intents[:990]]
     assert len(complaints(*shared)) == 989  # all but the first
-    assert time.perf_counter() - begin < 5  # quadratic in the 100,000 it takes minutes
+    assert time.process_time() - begin < 5  # quadratic in the 100,000 it takes minutes
 
 
 def test_a_field_that_is_none_is_refused() -> None:
