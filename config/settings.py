@@ -239,6 +239,12 @@ class LimitSettings(Group):
     )
     start_deadline_s: float = Field(5.0, gt=0, le=60, description="A media WebSocket must say `start` within this time")
 
+    @model_validator(mode="after")
+    def _a_message_fits_the_burst(self) -> LimitSettings:
+        if self.message_bytes > self.bytes_per_s * self.burst_s:
+            raise ValueError("LIMITS__MESSAGE_BYTES must not be over LIMITS__BYTES_PER_S x LIMITS__BURST_S")
+        return self
+
 
 class NodeSettings(Group):
     """This node: one machine's workers under one manager."""

@@ -95,6 +95,8 @@ class AudioSocketStream:
 
     def receive(self, data: bytes) -> Iterator[Event]:
         """The events that `data` completes. Exhaust it before the next call. Raises `AudioSocketError`."""
+        if self._over:
+            return
         self._buffer = self._buffer[self._at :] + data
         self._at = 0
         while not self._over:

@@ -21,6 +21,7 @@ _FIN, _RESERVED, _OPCODE, _MASKED, _LENGTH = 0x80, 0x70, 0x0F, 0x80, 0x7F
 _WHOLE_TEXT = _FIN | TEXT
 _OPCODES = frozenset((CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG))
 _MAX_CONTROL_BYTES = 125
+_LONG = 1024  # bytes of a frame
 NO_STATUS = 1005  # section 7.4.1: the Close frame held no code
 
 
@@ -97,12 +98,23 @@ class WebSocketCodec:
         self._max_message_bytes = max_message_bytes
         self._buffer = b""
         self._at = 0  # everything before was consumed
+        self._missing = 0  # bytes of a long frame, without which there is nothing to look at
+        self._late: list[bytes] = []  # those of them that have come
         self._message = bytearray()
         self._message_opcode = 0  # of the fragmented message under way, 0 between messages
         self._over = False
 
     def receive(self, data: bytes) -> Iterator[Event]:
         """The events that `data` completes. Exhaust it before the next call. Raises `WebSocketError`."""
+        if self._over:
+            return
+        if self._missing:  # put together once, however many pieces it comes in
+            self._late.append(data)
+            self._missing -= len(data)
+            if self._missing > 0:
+                return
+            data, self._missing = b"".join(self._late), 0
+            self._late.clear()
         self._buffer = self._buffer[self._at :] + data
         self._at = 0
         while not self._over:
@@ -138,6 +150,7 @@ class WebSocketCodec:
         if len(self._message) + length > self._max_message_bytes and opcode < CLOSE:
             raise MessageTooBig(f"a message exceeds {self._max_message_bytes} bytes")
         if available < head + 4 + length:
+            self._missing = head + 4 + length - available if length > _LONG else 0
             return None
         start = at + head + 4
         self._at = start + length

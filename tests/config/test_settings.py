@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,7 @@ def test_a_wrong_value_names_option_value_and_what_is_legal(environ: dict[str, s
         ({"EXTRA_PROVIDERS": "a,b c"}, "'b c' is not the name of a Python module"),
         ({"TWILIO__ACCOUNT_SID": "AC1"}, "TWILIO__ACCOUNT_SID = 'AC1'"),
         ({"POSTGRES__USER": "x", "POSTGRES__AUTH__USER": "y"}, "POSTGRES__AUTH.*other name too"),
+        ({"LIMITS__MESSAGE_BYTES": "900000", "LIMITS__BYTES_PER_S": "20000"}, "LIMITS__MESSAGE_BYTES must not be"),
         ({"SIP__RTP_PORT_RANGE_START": "30000"}, "SIP__RTP_PORT_RANGE_END must be over"),
     ],
 )
@@ -208,3 +210,21 @@ def test_describe_tells_defaults_from_choices() -> None:
 
 def test_the_page_is_the_definition() -> None:
     assert PAGE.read_text() == settings_page()
+
+
+def test_the_page_of_limits_says_the_defaults() -> None:
+    limits, page = Settings().limits, Path("docs/limits.md").read_text()
+    for figure in (
+        f"{limits.messages_per_s:g} a second, {limits.messages_per_s * limits.burst_s:,.0f} at once",
+        f"{limits.bytes_per_s / 2**20:g} MiB a second, {limits.bytes_per_s * limits.burst_s / 2**20:g} MiB at once",
+        f"{limits.message_bytes // 1024} KiB | close code 1009",
+        f"{limits.keys_per_minute} a minute | are not heard",
+        f"{limits.texts_per_minute} a minute | an `error-response`",
+        f"{limits.questions_per_minute} a minute | are not asked",
+        f"{limits.unknown_calls_per_minute} unknown calls a minute",
+        f"{limits.question_characters:,} | its end",
+        f"{limits.history_characters:,} | its last lines",
+    ):
+        assert figure in page, figure
+    names = {f"LIMITS__{name.upper()}" for name in type(limits).model_fields}
+    assert set(re.findall(r"LIMITS__[A-Z_]+", page)) <= names

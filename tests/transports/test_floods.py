@@ -197,3 +197,15 @@ async def test_a_browser_is_heard_in_real_time(dial: Dial) -> None:
             await line.ears.something.wait()
     heard_s = sum(len(payload) for event, payload in line.ears.heard if event == "audio") / 32_000
     assert 9 <= heard_s <= 13
+
+
+async def test_what_one_peer_can_put_into_a_mailbox_is_bounded(dial: Dial) -> None:
+    """All but audio, which gives way to newer audio, and marks, which are handled at once."""
+    limits = Limits(keys_per_minute=300, texts_per_minute=30)
+    line = await dial("browser", limits)
+    units = [message_frame("dtmf", {"buttons": ["1"] * 32}), message_frame("send-text", {"content": "hello"})]
+    line.peer.send(b"".join(masked(BINARY, unit) for unit in units) * 3000)
+    await line.peer.rest()
+    await line.ears.ended.wait()
+    kept = [event for event, _ in line.ears.heard if event != "audio"]
+    assert len(kept) <= limits.keys_per_minute + limits.texts_per_minute + 10 + len(["closed"])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -127,3 +129,29 @@ def test_whole_or_in_pieces_is_the_same(data: bytes, step: int) -> None:
     whole = everything(WebSocketCodec(400).receive, [data])
     pieces = [data[i : i + step] for i in range(0, len(data), step)]
     assert everything(WebSocketCodec(400).receive, pieces) == whole
+
+
+@pytest.mark.parametrize("step", [1, 2, 999, 1024, 5000, 20_000])
+def test_a_long_frame_in_pieces_is_the_same(step: int) -> None:
+    data = masked(PING, b"1") + masked(BINARY, bytes(range(256)) * 40) + masked(TEXT, b"x" * 3000) + masked(PONG)
+    whole = everything(WebSocketCodec(20_000).receive, [data])
+    assert len(whole[0]) == 4
+    assert everything(WebSocketCodec(20_000).receive, [data[i : i + step] for i in range(0, len(data), step)]) == whole
+
+
+def test_a_huge_frame_byte_by_byte_is_put_together_once() -> None:
+    codec, data = WebSocketCodec(4_000_000), masked(BINARY, bytes(4_000_000))
+    began_s = time.thread_time()
+    for at in range(20_000):
+        assert list(codec.receive(data[at : at + 1])) == []
+    (event,) = codec.receive(data[20_000:])
+    assert len(event.payload) == 4_000_000 and time.thread_time() - began_s < 1.0
+
+
+def test_many_pieces_do_not_cost_the_more_the_more_have_come() -> None:
+    codec, data = WebSocketCodec(4_000_000), masked(BINARY, bytes(4_000_000))
+    list(codec.receive(data[:3_900_000]))
+    began_s = time.thread_time()
+    for at in range(3_900_000, 3_903_000):
+        list(codec.receive(data[at : at + 1]))
+    assert time.thread_time() - began_s < 0.3  # 3,000 copies of 4 MB are 3 s
