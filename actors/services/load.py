@@ -24,6 +24,7 @@ from actors.services.pace import WorkClock
 from actors.services.shared import Services
 
 SAMPLE_S = 0.25  # how often the demand is read: 15 us each
+LATEST_SMOOTHING = 0.4  # as below, in half a second
 DEMAND_SMOOTHING = 0.15  # weight of a new sample: half of it is forgotten after 4 samples, a second
 TOO_MUCH_DEMAND, ENOUGH_DEMAND = 0.90, 0.75  # of one core; a thread that wants more than all of it only lags more
 TOO_MUCH_LAG_S, ENOUGH_LAG_S = 0.05, 0.02
@@ -65,7 +66,7 @@ class Load:
         self._demanded_s = demanded_s or ThreadDemand()
         self._sampled_at, self._sample_s = now(), self._demanded_s()
         self.demand = 0.0  # share of one core, smoothed
-        self._latest_demand = 0.0  # of the last sample
+        self._latest_demand = 0.0  # smoothed over half a second
         self._began: deque[float] = deque()  # calls that were taken in the last `RUSH_S`
         self.engine_lag_s = 0.0
         self.overloaded = False
@@ -121,9 +122,10 @@ class Load:
         if spent_s < SAMPLE_S:
             return
         demanded_s = self._demanded_s()
-        self._latest_demand = min(1.0, (demanded_s - self._sample_s) / spent_s)
+        sampled = min(1.0, (demanded_s - self._sample_s) / spent_s)
+        self._latest_demand += LATEST_SMOOTHING * (sampled - self._latest_demand)
         weight = 1 - (1 - DEMAND_SMOOTHING) ** (spent_s / SAMPLE_S)
-        self.demand += weight * (self._latest_demand - self.demand)
+        self.demand += weight * (sampled - self.demand)
         self._sampled_at, self._sample_s = now, demanded_s
         self.engine_lag_s = self._engine_lag_s()
 
