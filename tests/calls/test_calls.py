@@ -60,19 +60,48 @@ async def test_barge_in_stops_the_assistant(house: House, spoken: Spoken, via: s
     assert len(interrupted[0]["text"]) < len("Certainly. We are open from nine to five on every day of the week.")
 
 
-async def test_a_recognizer_killed_in_mid_sentence_is_replaced(house: House, spoken: Spoken):
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+async def test_a_recognizer_lost_in_mid_sentence_is_replaced(house: House, spoken: Spoken, how: signal.Signals):
     sentences = await spoken("what are your opening hours", "that is all thank you")
     pids = []
 
-    def kill_while_speaking(event: object) -> None:
+    def lose_it_while_speaking(event: object) -> None:
         if isinstance(event, CallerSays) and event.turn == 1:
             pids.extend(engine_pool("recognizer").pids)
-            asyncio.get_running_loop().call_later(0.8, lambda: [os.kill(pid, signal.SIGKILL) for pid in pids])
+            asyncio.get_running_loop().call_later(0.8, lambda: [os.kill(pid, how) for pid in pids])
 
-    report = await place_call(house.plan("reception", "audiosocket", sentences), kill_while_speaking)
+    report = await place_call(house.plan("reception", "audiosocket", sentences), lose_it_while_speaking)
     assert pids
     assert report.answered
     assert ("user", "what are your opening hours") in [(m["role"], m["text"]) for m in report.conversation["messages"]]
+    assert not set(pids) & set(engine_pool("recognizer").pids)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+async def test_a_voice_lost_as_it_speaks_is_replaced(house: House, spoken: Spoken, how: signal.Signals):
+    sentences = await spoken("what are your opening hours", "that is all thank you")
+    pids = []
+
+    async def lose_it_at_work() -> None:
+        (process,) = (
+            process for process in engine_pool("voice")._processes if process.pid in engine_pool("voice").pids
+        )
+        while not process.load:  # noqa: ASYNC110 - a sentence takes it a millisecond, and no event tells of that
+            await asyncio.sleep(0)
+        os.kill(process.pid, how)
+        pids.append(process.pid)
+
+    def lose_it_at_the_answer(event: object) -> None:
+        if isinstance(event, CallerSays) and event.turn == 1:
+            tasks.append(asyncio.create_task(lose_it_at_work()))
+
+    tasks: list[asyncio.Task[None]] = []
+    report = await place_call(house.plan("reception", "audiosocket", sentences), lose_it_at_the_answer)
+    assert pids and not set(pids) & set(engine_pool("voice").pids)
+    assert report.answered
+    said = [(m["role"], m["text"], m["interrupted"]) for m in report.conversation["messages"]]
+    hours = "The front desk never sleeps. The restaurant is open from six to eleven, on Wednesday, Friday and Saturday."
+    assert ("assistant", hours, False) in said
 
 
 async def test_keys_are_pressed(house: House, spoken: Spoken):
