@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 from actors.call.delivery import Delivery
-from actors.call.effects import CancelTimer, Effect, End, Filled, Role, SetTimer, To
+from actors.call.effects import CancelTimer, Effect, End, Role, SetTimer, To
 from actors.call.floor import TABLE, TIMERS, Floor, Input
 from actors.call.hearing import VAD_HANGOVER_MS, Hearing
 from actors.call.history import History
+from actors.call.idle import Idleness
 from actors.call.keys import Keys
 from actors.call.latency import TurnLatency
 from actors.call.outage import Outage
@@ -48,12 +49,12 @@ class Conversation:
         self.history = History(self._do, assistant.system_prompt, Spending(limits, lambda: self._now))
         self.questions = Questions(self._do, self.history)
         self.delivery = Delivery(self._do)
+        self.outage = Outage(self._do, self.delivery, assistant)
         self._latency = TurnLatency(self._do)
         self.hearing = Hearing(self._do)
-        self.outage = Outage(self._do, assistant.stalls.filler_ms)
         self._turn_waits = False  # over, but the history does not yet know what was heard
         self._keys = Keys(self._do)
-        self._idle_prompts = 0
+        self._idleness = Idleness(self._do, assistant.idle)
         self._termination: Termination | None = None
         self._now = 0.0
 
@@ -93,7 +94,7 @@ class Conversation:
         self.questions.words_are(self.hearing.text)
         is_answer = self.floor in (Floor.THINKING, Floor.SPEAKING, Floor.DECIDING)
         if self.hearing.interrupts(self.assistant.barge_in) if is_answer else self.hearing.text:
-            self._idle_prompts = 0
+            self._idleness.caller_is_there()
             self._floor_input(Input.WORDS)
 
     def turn_ended(self, now: float) -> None:
@@ -129,6 +130,12 @@ class Conversation:
         if self.delivery.is_current(utterance):
             self._floor_input(Input.PLAYOUT_STARTED)
 
+    def playout_dry(self, now: float, utterance: int) -> None:
+        """The caller has heard all that there is of it: a gap begins."""
+        self._now = now
+        if self.delivery.is_current(utterance) and self.delivery.starves:
+            self.outage.caller_waits(0.0)
+
     def playout_done(self, now: float, utterance: int) -> None:
         self._now = now
         self.delivery.heard_out(utterance)
@@ -159,9 +166,10 @@ class Conversation:
 
     def _is_addressed(self, now: float) -> bool:
         """The caller does something on purpose: fall silent. False if nobody listens any more."""
-        self._now, self._idle_prompts = now, 0
+        self._now = now
+        self._idleness.caller_is_there()
         self.questions.drop_ahead()
-        self._do(CancelTimer("idle"))
+        self._idleness.end()
         if self.floor in (Floor.THINKING, Floor.SPEAKING, Floor.DECIDING):
             self.take_floor()
         return self.floor not in (Floor.ENDING, Floor.ENDED)
@@ -171,7 +179,8 @@ class Conversation:
         if name in TIMERS:
             self._floor_input(TIMERS[name])
         elif name == "filler":
-            self._fill()
+            waits = self.floor in (Floor.SETTLING, Floor.THINKING) and not self.delivery.owed
+            self.outage.due(waits or (self.floor is Floor.SPEAKING and self.delivery.starves), self.turn)
         elif name == "keys":
             self._end_keys()
         elif name == "max_duration":
@@ -208,12 +217,10 @@ class Conversation:
 
     def work(self, role: Role) -> str:
         """What the member is doing, so that work which kills it again is recognised; empty when it is idle."""
-        if role == "responder":  # asked ahead or in its time, it is the same work
-            number = self.turn if self.questions.open else self.turn + 1
-            return f"question {number}" if self.questions.open or self.questions.pending_ahead else ""
+        if role == "responder":
+            return self.questions.work(self.turn)
         if role == "speaker":
-            pending = self.delivery.utterance.pending if self.delivery.utterance else None
-            return pending.text if pending else ""
+            return self.delivery.work
         return self.hearing.work
 
     def needs(self, role: Role) -> bool:
@@ -256,7 +263,7 @@ class Conversation:
     def pass_by(self) -> None: ...
 
     def begin_turn(self) -> None:
-        self._do(CancelTimer("idle"))
+        self._idleness.end()
         if self.hearing.voice:
             self.floor = Floor.HEARING
         else:  # words without a voice: the VAD has missed it, so wait for the rest as after a pause
@@ -363,14 +370,12 @@ class Conversation:
             self._listen()
 
     def prompt_idle(self) -> None:
-        idle = self.assistant.idle
         if self.outage.any_away:  # who is not heard is not silent
             self._listen()
-        elif self._idle_prompts < len(idle.prompts):
-            self._idle_prompts += 1
-            self._say(idle.prompts[self._idle_prompts - 1], Purpose.PROMPT)
+        elif (prompt := self._idleness.next_prompt()) is not None:
+            self._say(prompt, Purpose.PROMPT)
         else:
-            self._close(idle.goodbye, Termination(Result.SUCCESS, "idle"))
+            self._close(self.assistant.idle.goodbye, Termination(Result.SUCCESS, "idle"))
 
     # --- asking and speaking --------------------------------------------------------------------------------------
 
@@ -390,6 +395,7 @@ class Conversation:
             case AnswerStarted():
                 self._latency.first_token(self._now, self.turn)
             case Clause(text=text):
+                self.outage.caller_waits_no_more()
                 if self.delivery.utterance and not self.delivery.utterance.segments:
                     self._latency.first_clause(self._now, self.turn)
                 self.delivery.speak(text)
@@ -433,22 +439,14 @@ class Conversation:
         self.hearing.hear_again()
         self.questions.words_are(self.hearing.text)
 
-    def _fill(self) -> None:
-        """It is our turn, and there is nothing to say yet."""
-        self.outage.due()
-        waits = self.floor in (Floor.SETTLING, Floor.THINKING) and not self.delivery.owed
-        if waits and self.outage.may_fill and (text := self.assistant.filler_message):
-            self.outage.filled()
-            self.delivery.interject(text)
-            self._do(Filled(self.turn))
-
     # --- ending ---------------------------------------------------------------------------------------------------
 
     def _close(self, last_words: str, termination: Termination) -> None:
         if self.floor in (Floor.ENDING, Floor.ENDED):
             return
         self._termination = termination
-        self._cancel_timers(*TIMERS, "keys", "max_duration")
+        for name in (*TIMERS, "keys", "max_duration"):
+            self._do(CancelTimer(name))
         self.outage.caller_waits_no_more()
         self._drop_utterance()
         self.history.remember_caller(self.turn)
@@ -488,11 +486,7 @@ class Conversation:
     def _listen(self) -> None:
         self.floor = Floor.LISTENING
         self.outage.caller_waits_no_more()
-        self._do(SetTimer("idle", self.assistant.idle.timeout_s))
-
-    def _cancel_timers(self, *names: str) -> None:
-        for name in names:
-            self._do(CancelTimer(name))
+        self._idleness.begin()
 
     def _do(self, effect: Effect) -> None:
         self._effects.append(effect)

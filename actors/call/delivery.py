@@ -31,6 +31,18 @@ class Delivery:
         return self.utterance is not None and bool(self.utterance.segments)
 
     @property
+    def starves(self) -> bool:
+        """The caller is in the middle of it, and the speaker has nothing more of it to say."""
+        utterance = self.utterance
+        return utterance is not None and self.started and not utterance.complete and utterance.pending is None
+
+    @property
+    def work(self) -> str:
+        """What the speaker is saying; empty when it has nothing to say."""
+        pending = self.utterance.pending if self.utterance else None
+        return pending.text if pending else ""
+
+    @property
     def settled(self) -> bool:
         """It is known of everything thrown away what was heard of it."""
         return not self._thrown
@@ -50,7 +62,11 @@ class Delivery:
         self._do(To("speaker", EndUtterance(self.utterance.number)))
 
     def interject(self, text: str) -> None:
-        """Say something before the utterance of which nothing was said yet, or before there is one."""
+        """Say something while the rest of the utterance is waited for, before it begins, or before there is one."""
+        if self.utterance is not None and self.utterance.segments:
+            segment = self.utterance.add(self._number(), text, aside=True)
+            self._do(To("speaker", Speak(self.utterance.number, segment.number, text)))
+            return
         self._aside = self._number()
         self._do(To("speaker", Speak(self._aside, self._number(), text)))
         self._do(To("speaker", EndUtterance(self._aside)))

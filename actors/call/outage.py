@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from actors.call.effects import CancelTimer, Effect, Role, SetTimer
+from actors.call.delivery import Delivery
+from actors.call.effects import CancelTimer, Effect, Filled, Role, SetTimer
+from config.assistant import AssistantConfig
 
 LEAST_S = 0.5
 
@@ -16,8 +18,9 @@ LEAST_S = 0.5
 class Outage:
     """Which members are away, and whether the caller has been asked for patience."""
 
-    def __init__(self, do: Callable[[Effect], None], filler_ms: int) -> None:
-        self._do, self._filler_s = do, filler_ms / 1000
+    def __init__(self, do: Callable[[Effect], None], delivery: Delivery, assistant: AssistantConfig) -> None:
+        self._do, self._delivery = do, delivery
+        self._filler, self._filler_s = assistant.filler_message, assistant.stalls.filler_ms / 1000
         self._away: set[Role] = set()
         self._timer = False
         self._said = False
@@ -25,10 +28,6 @@ class Outage:
     @property
     def any_away(self) -> bool:
         return bool(self._away)
-
-    @property
-    def may_fill(self) -> bool:
-        return not self._said and "speaker" not in self._away
 
     def lost(self, role: Role) -> None:
         self._away.add(role)
@@ -50,12 +49,13 @@ class Outage:
             self._timer = False
             self._do(CancelTimer("filler"))
 
-    def due(self) -> None:
-        """The timer has fired."""
+    def due(self, waits: bool, turn: int) -> None:
+        """The timer has fired, and the caller `waits` for the answer to this turn, or does not any more."""
         self._timer = False
-
-    def filled(self) -> None:
-        self._said = True
+        if waits and self._filler and not self._said and "speaker" not in self._away:
+            self._said = True
+            self._delivery.interject(self._filler)
+            self._do(Filled(turn))
 
     def answered(self) -> None:
         """The caller hears what he has waited for."""

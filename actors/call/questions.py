@@ -85,6 +85,13 @@ class Questions:
         if self.pending_ahead:
             self.drop_ahead()
 
+    def work(self, turn: int) -> str:
+        """What the responder does while turn number `turn` is the last one; asked ahead or in its time, it is the
+        same work."""
+        if self.open:
+            return f"question {turn}"
+        return f"question {turn + 1}" if self.pending_ahead else ""
+
     @property
     def pending_ahead(self) -> bool:
         return bool(self._ahead) and not (self._held and isinstance(self._held[-1], AnswerDone))

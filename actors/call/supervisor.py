@@ -198,6 +198,8 @@ class Call(Dispatcher):
 
     def receiveMsg_PlayoutDry(self, message: PlayoutDry, sender: ActorAddress) -> None:
         self._record("playout_dry", utterance=message.utterance)
+        self.conversation.playout_dry(time.monotonic(), message.utterance)
+        self._carry_out()
 
     def receiveMsg_WireClosed(self, message: WireClosed, sender: ActorAddress) -> None:
         if self._members.get("transport") == sender:

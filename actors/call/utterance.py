@@ -34,6 +34,7 @@ class Segment:
     delivered_ms: float = 0.0
     words: list[Word] = field(default_factory=list)
     done: bool = False
+    aside: bool = False  # said to pass the time: no part of the text
 
     @property
     def length_ms(self) -> float:
@@ -70,10 +71,10 @@ class Utterance:
 
     @property
     def text(self) -> str:
-        return " ".join(segment.text for segment in self.segments)
+        return " ".join(segment.text for segment in self.segments if not segment.aside)
 
-    def add(self, number: int, text: str) -> Segment:
-        segment = Segment(number, text)
+    def add(self, number: int, text: str, aside: bool = False) -> Segment:
+        segment = Segment(number, text, aside=aside)
         self.segments.append(segment)
         return segment
 
@@ -96,7 +97,8 @@ class Utterance:
         for segment in self.segments:
             if heard_ms <= 0:
                 break
-            heard += segment.text.split()[: segment.words_within(heard_ms, share=0.5)]
+            if not segment.aside:
+                heard += segment.text.split()[: segment.words_within(heard_ms, share=0.5)]
             heard_ms -= segment.length_ms
         return " ".join(heard)
 
@@ -108,7 +110,7 @@ class Utterance:
         """
         owed = [segment for segment in self.segments if not segment.done]
         self.segments = [segment for segment in self.segments if segment.done]
-        texts = ["" if segment.text == skip else segment.text for segment in owed]
+        texts = ["" if segment.text == skip or segment.aside else segment.text for segment in owed]
         if owed and owed[0].delivered_ms:
             count = owed[0].words_within(owed[0].delivered_ms)
             tokens = owed[0].text.split()

@@ -18,6 +18,7 @@ from actors.loop.system import LoopSystem
 from actors.media.clock import MediaClock
 from actors.messages import HangUpAll, StartCall
 from actors.providers.registry import Registry
+from actors.services.pace import Pulse, WorkClock
 from actors.services.shared import Services
 from config.assistant import AssistantConfig
 from store.records import CallContext, ConversationEnd, EventRow, MessageRow
@@ -50,8 +51,10 @@ class Theatre:
         self.rows: list[Any] = []
         ledger = self.system.createActor(RowsHere)
         self.system.tell(ledger, Local(self.rows))
+        work = WorkClock()  # as in a worker: who has no CPU for a while does not blame the providers
+        self.system.tell(self.system.createActor(Pulse), Local(work))
         self.switchboard = self.system.createActor(Switchboard)
-        self.services = Local(Services(Registry(["tests.fakes.providers"]), self.clock, ledger))
+        self.services = Local(Services(Registry(["tests.fakes.providers"]), self.clock, ledger, work=work))
         self.phones: list[Phone] = []
         self.idle_actors = len(self.system.actors())
 

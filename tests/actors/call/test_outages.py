@@ -162,3 +162,48 @@ def test_a_voice_that_comes_back_goes_on_at_the_first_word_that_was_not_heard(st
     stage.do("lost", "speaker")
     assert not stage.sent(Speak, stage.wait(8.0))
     assert [m.text for m in stage.sent(Speak, stage.do("replaced", "speaker"))] == ["three four"]
+
+
+def in_mid_answer(stage: Stage) -> int:
+    """The model has said its first sentence, which was heard, and is silent."""
+    stage.caller_says("tell me a story")
+    stage.answer("Once upon a time.", done=False)
+    utterance = stage.deliver()
+    stage.do("playout_started", utterance)
+    stage.wait(1.0)
+    return utterance
+
+
+def test_an_answer_that_stops_in_the_middle_has_its_filler_too(stage: Stage):
+    utterance = in_mid_answer(stage)
+    stage.do("playout_dry", utterance)
+    (filler,) = fillers(stage, stage.wait(2.0))
+    assert filler.utterance == utterance
+    assert not fillers(stage, stage.wait(9.0))
+    assert stage.sent(Ask, stage.do("replaced", "responder"))[0].question.said == "Once upon a time."
+    stage.answer("There was a king.")
+    stage.speak_out()
+    assert stage.said()[-1] == ("assistant", "Once upon a time. There was a king.", False)
+
+
+def test_an_answer_that_goes_on_in_time_has_none(stage: Stage):
+    stage.do("playout_dry", in_mid_answer(stage))
+    stage.wait(1.5)
+    stage.answer("There was a king.", done=False)
+    assert not fillers(stage, stage.wait(9.0))
+
+
+def test_what_was_heard_of_an_answer_that_is_interrupted_in_its_filler(stage: Stage):
+    stage.heard_on_flush = 4 * 200.0 + 2 * 200.0  # of the answer four words, of the filler two
+    stage.do("playout_dry", in_mid_answer(stage))
+    stage.wait(2.0)
+    stage.deliver()
+    stage.do("heard", Transcript("stop", True, 9000.0))
+    assert stage.said()[-1] == ("assistant", "Once upon a time.", True)
+
+
+def test_a_new_voice_leaves_out_the_filler_in_the_middle(stage: Stage):
+    stage.do("playout_dry", in_mid_answer(stage))
+    assert fillers(stage, stage.wait(2.0))
+    stage.answer("There was a king.", done=False)
+    assert [m.text for m in stage.sent(Speak, stage.do("replaced", "speaker"))] == ["There was a king."]

@@ -26,7 +26,7 @@ async def test_every_word_is_understood(theatre: Theatre, open_s: float):
 
 
 @pytest.mark.parametrize("open_s", CONNECT_S)
-@pytest.mark.parametrize("where", ["hear", "finalize", "ask", "audio"])
+@pytest.mark.parametrize("where", ["hear", "finalize"])
 async def test_a_successor_that_opens_late_understands_every_word_too(theatre: Theatre, where: str, open_s: float):
     FAULTS.plant(where, "fail", nth=10 if where == "hear" else 1, only="alpha" if where == "hear" else "")
     phone = theatre.call(**late(open_s))
