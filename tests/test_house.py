@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,3 +84,13 @@ def test_public_classes_say_what_they_are(path: Path):
 def _obvious(node: ast.ClassDef) -> bool:
     """An enum or a handler of two lines under a telling name."""
     return len(node.body) <= 2 or any(isinstance(base, ast.Name) and base.id == "Enum" for base in node.bases)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "scripts").iterdir()), ids=lambda path: path.name)
+def test_what_a_shell_script_calls_is_there(path: Path):
+    """Functions of `setup.sh` that a script names without having them fail only when it is run."""
+    if path.is_dir() or path.suffix or "source scripts/setup.sh" not in path.read_text():
+        return
+    known = set(re.findall(r"^(\w+)\(\)", (ROOT / "scripts/setup.sh").read_text(), re.M))
+    used = set(re.findall(r"^\s*((?:set|ensure|run)_\w+)\b", path.read_text(), re.M))
+    assert used <= known
