@@ -30,7 +30,7 @@ set_up() {
 
 _interrupted() {
     [[ -z $TICKER ]] || kill "$TICKER" 2>/dev/null || true
-    say "" "Interrupted. Started again, it goes on."
+    say $'\nInterrupted. Started again, it goes on.'
     exit 130
 }
 
@@ -120,6 +120,7 @@ readonly CAUSES=(
 
 _cause() {
     local number
+    printf ' ' 2>/dev/null >>"$1" || { printf 'The disk of %s is full.' "${TMPDIR:-/tmp}" && return; }
     for ((number = 0; number < ${#CAUSES[@]}; number += 2)); do
         if grep -qE "${CAUSES[number]}" "$1"; then
             printf '%s' "${CAUSES[number + 1]}"
