@@ -8,7 +8,7 @@ most loses the body that has been silent for the longest. A deadline runs while 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from typing import Any, ClassVar, Protocol
 
 from tornado.httputil import HTTPConnection
@@ -19,6 +19,7 @@ from config.errors import BadInput
 from transports.gate import GateClosed
 
 REQUEST_BYTES = 24_576  # what a request costs beside its body: its headers, its handler
+REQUESTS_PER_TURN = 4  # 1-2 ms
 GRACE_S = 0.25  # for what has arrived and was not read yet when a deadline is noticed
 BODY_S = 60.0  # for a whole body that trickles
 # A refused body is read and forgotten so far, and of so many peers, so that they read our answer.
@@ -55,11 +56,45 @@ class Held(Protocol):
         """Refuse it at once: its place is needed."""
 
 
+class Turns:
+    """So many requests begin in one turn of the loop, which also plays audio; peers take turns."""
+
+    def __init__(self, per_turn: int = REQUESTS_PER_TURN) -> None:
+        self._per_turn, self._begun = per_turn, 0
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+
+    async def take(self, peer: str) -> None:
+        """Wait for a turn; at once, while few come."""
+        loop = asyncio.get_running_loop()
+        if not self._begun and not self._waiting:
+            loop.call_soon(self._next)
+        if self._begun < self._per_turn and not self._waiting:
+            self._begun += 1
+            return
+        turn = loop.create_future()
+        self._waiting.setdefault(peer, deque()).append(turn)
+        await turn
+
+    def _next(self) -> None:
+        self._begun = 0
+        while self._waiting and self._begun < self._per_turn:
+            self._begun += 1
+            peer = next(iter(self._waiting))
+            queue = self._waiting.pop(peer)
+            if not (turn := queue.popleft()).done():
+                turn.set_result(None)
+            if queue:
+                self._waiting[peer] = queue  # behind the others
+        if self._begun:
+            asyncio.get_running_loop().call_soon(self._next)
+
+
 class Intake:
     """The unfinished requests of one listener."""
 
     def __init__(self, most_bytes: int, silence_s: float = 10.0) -> None:
         self.most_bytes, self.silence_s = most_bytes, silence_s
+        self.turns = Turns()
         self.held_bytes = self.lingering = 0
         self._held: dict[Held, int] = {}  # bytes; those that were heard of last are last
         self._of_peer: Counter[str] = Counter()
@@ -180,6 +215,7 @@ class FrontHandler(RequestHandler):
 
     async def prepare(self) -> None:
         self.intake.enter(self)
+        await self.intake.turns.take(self.peer)
         method = (self.request.method or "").lower()
         if getattr(type(self), method, None) is getattr(RequestHandler, method, None):
             raise HTTPError(405)

@@ -13,7 +13,7 @@ import pytest
 from tests.transports.front import FORM, Site
 from tests.transports.peers import Peer
 from transports.connection import Limits
-from transports.requests import REQUEST_BYTES, Intake, Overwhelmed
+from transports.requests import REQUEST_BYTES, Intake, Overwhelmed, Turns
 
 MakeSite = Callable[..., Awaitable[Site]]
 CALL = "/v1/talk/twilio/call/reception"
@@ -228,6 +228,32 @@ def test_what_waits_for_us_is_finished_and_the_next_one_refused() -> None:
     intake.leave(working[0])
     intake.enter(Request("192.0.2.2"))
     assert not any(request.given_up for request in working) and len(intake) == 4
+
+
+# --- turns -------------------------------------------------------------------------------------------------------
+
+
+async def test_few_requests_begin_in_a_turn_of_the_loop_and_peers_take_turns() -> None:
+    turns, begun = Turns(per_turn=2), []
+
+    async def one(peer: str) -> None:
+        await turns.take(peer)
+        begun.append(peer)
+
+    tasks = [asyncio.ensure_future(one(peer)) for peer in ["flood"] * 50 + ["caller"]]
+    await asyncio.sleep(0)
+    assert begun == ["flood"] * 2
+    counts = []
+    while len(begun) < 51:
+        before = len(begun)
+        await asyncio.sleep(0)
+        counts.append(len(begun) - before)
+    assert max(counts) == 2 and "caller" in begun[:6]
+    await asyncio.gather(*tasks)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await turns.take("later")  # at once
+    assert not turns._waiting
 
 
 # --- names -------------------------------------------------------------------------------------------------------
