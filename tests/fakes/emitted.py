@@ -23,11 +23,11 @@ class Emitted:
         self._more.set()
         self._react(event)
 
-    def of(self, *kinds: type) -> list[Any]:
+    def of(self, *kinds: type | tuple[type, ...]) -> list[Any]:
         return [event for event in self.events if isinstance(event, kinds)]
 
-    async def until(self, kind: type, count: int = 1, within_s: float = 5.0) -> Any:
-        """The `count`th event of this kind, as soon as there is one."""
+    async def until(self, kind: type | tuple[type, ...], count: int = 1, within_s: float = 5.0) -> Any:
+        """The `count`th event of this kind (or of these), as soon as there is one."""
         async with asyncio.timeout(within_s):
             while len(self.of(kind)) < count:
                 self._more.clear()

@@ -32,7 +32,7 @@ class Script:
     drop: bool = False  # the socket is cut, without a close frame
     stall: bool = False  # nothing more is said
     stall_s: float = 0.0  # nothing is said for so long, then all of it
-    half: bytes = b""  # the beginning of a frame, behind which the socket is cut
+    half: bytes = b""  # the beginning of a frame (of the body, for HTTP), behind which the socket is cut
     message: str | bytes | None = None  # said out of turn: an error, or garbage
     split: int = 0  # write so many bytes at a time
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
+from actors.errors import ProviderError, Remedy
 from actors.media.audio import MULAW_8K, PCM_8K
 from actors.media.resample import Converter
 from actors.providers.registry import Registry
@@ -22,6 +23,7 @@ from actors.providers.spec import (
     Question,
     SegmentAudio,
     SegmentDone,
+    SessionFailed,
     SttSession,
     Token,
     TtsSession,
@@ -289,3 +291,103 @@ async def test_a_closed_voice_says_nothing(tts):
     session.close()
     await asyncio.sleep(0.02)
     assert len(emitted.events) == count
+
+
+Use = Callable[[], Awaitable[tuple[Any, Emitted]]]
+
+# --- services that are as nasty as the world -------------------------------------------------------------------------
+
+REMOTE = pytest.mark.parametrize("name", ["deepgram", "deepgram flux", "openai", "cartesia"])
+HALF = {"openai": b'data: {"choices": [{"del'}  # of WebSockets: a text frame of 100 bytes, cut after three
+
+
+@asynccontextmanager
+async def used(name: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[FakeProvider, Use]]:
+    """A service, and what opens a session there and gives it work: answers with the session and what it emits."""
+    kind = name.split()[0]
+    async with SERVERS[kind]() as server:
+        monkeypatch.setenv(f"{kind.upper()}_API_KEY", server.key)
+        choice = ProviderChoice(provider=kind, base_url=server.url, **OPTIONS.get(name, {}))
+        registry, sessions = Registry(), list[Any]()
+
+        async def use() -> tuple[Any, Emitted]:
+            emitted = Emitted()
+            if kind == "deepgram":
+                session: Any = registry.open_stt(choice, emitted, PCM_8K, "en-US", ())
+            elif kind == "openai":
+                session = registry.open_llm(choice, emitted)
+            else:
+                session = registry.open_tts(choice, emitted, MULAW_8K, "en-US")
+            sessions.append(session)
+            await session.open()
+            if kind == "deepgram":
+                feed(session, "good morning caller")
+                session.finalize()
+            elif kind == "openai":
+                session.ask(question(1))
+            else:
+                session.speak(1, "good morning caller")
+            return session, emitted
+
+        yield server, use
+        for session in sessions:
+            session.close()
+            await session.wait_closed()
+
+
+async def done(name: str, emitted: Emitted) -> None:
+    """All of the work is there, whole."""
+    if name == "openai":
+        await emitted.until(Answered)
+        assert emitted.answer.strip() == ANSWERS["fake"]
+    elif name == "cartesia":
+        await emitted.until(SegmentDone)
+        assert read(emitted, 1) == ["good", "morning", "caller"]
+    else:
+        await emitted.until(EndOfTurn)
+        assert emitted.heard == ["good morning caller", "|"]
+
+
+@REMOTE
+@pytest.mark.parametrize("how", [{"late_s": 0.9}, {"after": 1, "stall_s": 0.9}], ids=["late", "stalls"])
+async def test_who_answers_late_has_said_all(name: str, how: dict[str, float], monkeypatch: pytest.MonkeyPatch):
+    async with used(name, monkeypatch) as (server, use):
+        server.script(**how)
+        _, emitted = await use()
+        await done(name, emitted)
+        assert not emitted.of(SessionFailed)
+
+
+@REMOTE
+async def test_who_refuses_once_is_asked_again(name: str, monkeypatch: pytest.MonkeyPatch):
+    async with used(name, monkeypatch) as (server, use):
+        server.script(status=503)
+        try:
+            _, emitted = await use()
+            error = (await emitted.until(SessionFailed)).error
+        except ProviderError as refused:
+            error = refused
+        assert error.remedy is Remedy.RETRY
+        await done(name, (await use())[1])
+
+
+@REMOTE
+async def test_who_dies_in_the_middle_of_a_frame_has_failed(name: str, monkeypatch: pytest.MonkeyPatch):
+    async with used(name, monkeypatch) as (server, use):
+        server.script(after=1, half=HALF.get(name, b"\x81\x64{"))
+        _, emitted = await use()
+        assert (await emitted.until(SessionFailed)).error.remedy is Remedy.RETRY
+        await done(name, (await use())[1])
+
+
+@REMOTE
+@pytest.mark.parametrize("message", ["{}", '{"type": "Unheard"}', '{"type"'], ids=["empty", "unknown", "half"])
+async def test_what_makes_no_sense_is_passed_over_or_a_failure(
+    name: str, message: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Never an exception in our loop, and never silence."""
+    async with used(name, monkeypatch) as (server, use):
+        server.script(after=1, message=message, stall_s=0.01)
+        _, emitted = await use()
+        await emitted.until((SessionFailed, Answered, SegmentDone, EndOfTurn))
+        assert all(failed.error.remedy is Remedy.RETRY for failed in emitted.of(SessionFailed))

@@ -332,3 +332,31 @@ def test_the_pace_of_live_audio_is_never_held_back():
         now += 0.06
     assert pace.take(BURST_MS, now) == 0.0
     assert pace.take(60.0, now) == pytest.approx(0.048, abs=0.002)
+
+
+async def test_what_waits_for_the_pace_is_not_handed_over_yet(fake, monkeypatch):
+    monkeypatch.setattr(deepgram, "BURST_MS", 400.0)
+    emitted = Emitted()
+    stt = session(fake, emitted, endpointing_ms=5000)
+    await stt.open()
+    say(stt, "one two three", silence_ms=300)
+    assert 440 <= stt.unsent_ms <= 560
+    stt.finalize()
+    await emitted.until(EndOfTurn)
+    assert stt.unsent_ms == 0
+    stt.close()
+
+
+async def test_a_service_that_is_slow_and_alive_is_not_taken_for_one_that_has_heard_nothing(fake):
+    """Results come 0.8 s late: those of the silence before show that it lives, and say nothing of the words."""
+    fake.script(late_s=0.8)
+    emitted = Emitted()
+    stt = session(fake, emitted, endpointing_ms=5000)
+    await stt.open()
+    say(stt, "", silence_ms=400)
+    await asyncio.sleep(0.5)
+    say(stt, "hello there", silence_ms=400)
+    stt.finalize()
+    await emitted.until(EndOfTurn)
+    assert emitted.heard == ["hello there", "|"]
+    stt.close()
