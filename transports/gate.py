@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from config.errors import CallboardError
+
+ANNOUNCED_S = 5.0  # media follow their announcement within so long
 
 
 class GateClosed(CallboardError):
@@ -51,6 +54,7 @@ class Gate:
         self.max_calls, self.live_calls = max_calls, live_calls
         self.draining = False
         self.overload: Callable[[], str] = lambda: ""  # why the worker cannot keep up; "" while it does
+        self.overloaded_s: Callable[[], float] = lambda: math.inf  # for so long
         self.rush: Callable[[int], str] = lambda live_calls: ""  # why one more now is too much; "" counts it
         self._entering = 0
 
@@ -94,8 +98,12 @@ class Gate:
 
     @contextmanager
     def enter(self) -> Iterator[None]:
-        """`check`, then hold a place until the block ends: by then `live_calls` counts the call, or it was refused."""
-        self.check()
+        """`check`, then hold a place until the block ends: by then `live_calls` counts the call, or it was refused.
+
+        Who was told to come before the worker was overloaded is let in all the same.
+        """
+        if self.reason != Overloaded.code or self.overloaded_s() >= ANNOUNCED_S:
+            self.check()
         self._entering += 1
         try:
             yield

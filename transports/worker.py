@@ -127,7 +127,8 @@ class Worker:
             shared=self.shared,
             prepare=self.registry.prepare,
         )
-        self._app.gate.overload, self._app.gate.rush = lambda: self.load.reason, self.load.rush
+        gate, load = self._app.gate, self.load
+        gate.overload, gate.overloaded_s, gate.rush = lambda: load.reason, lambda: load.overloaded_s, load.rush
         self._leases = Leases(self.shared, self.link.incarnation, self._app.live_contexts)
         self._leases.start()
         self._warn_of_few_descriptors()

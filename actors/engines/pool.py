@@ -84,9 +84,11 @@ class EnginePool:
         process.gone.add_done_callback(self._ended.discard)
         return process
 
-    def _doubt(self) -> None:
-        """One of them seems to be dead: its work will come back in a moment."""
-        self._want_spare(0.0)
+    def _doubt(self, process: EngineProcess) -> None:
+        """One of them seems to be dead: its work will come back in a moment. Where none can live (a broken
+        installation) it is the next work that tries again, not we, for ever."""
+        if process.proven:
+            self._want_spare(0.0)
 
     def _want_spare(self, after_s: float) -> None:
         """A busy start is not made busier: the spare may wait a little."""

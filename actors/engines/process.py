@@ -88,12 +88,13 @@ class Channel:
 class EngineProcess:
     """A running engine and its channels."""
 
-    def __init__(self, name: str, doubtful: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, name: str, doubtful: Callable[[EngineProcess], None] = lambda process: None) -> None:
         """Starts `actors.engines.<name>`; must be called on the loop thread. `doubtful` is told when it may be dead."""
         self.name = name
         self.alive = True
         self.pid = 0  # 0: not started yet
         self.spare = False  # it waits for another one's end
+        self.proven = False  # it has said something: a process of this name can run here
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # done when nothing of it is left
         self._loop, self._doubtful = asyncio.get_running_loop(), doubtful
         self._reader = FrameReader()
@@ -192,6 +193,7 @@ class EngineProcess:
         if not data:
             return self._end("died")
         self._health.heard()
+        self.proven = True
         for frame in frames:
             self._deliver(frame)
 
@@ -232,7 +234,7 @@ class EngineProcess:
             self._pinged_at = now
             self.write(encode(FrameKind.PING, 0))
         if self._health.stopped:
-            self._doubtful()
+            self._doubtful(self)
         self._timer = self._loop.call_later(SECOND_LOOK_S if self._health.stopped else LOOK_S, self._look)
 
     def _look_again(self) -> None:
@@ -273,7 +275,7 @@ class EngineProcess:
         self._socket.close()
         if self._process is not None:
             self._kill()
-        self._doubtful()
+        self._doubtful(self)
         listeners, self._listeners = list(self._listeners.values()), {}
         kind = ProviderCrashed if reason == "died" or reason.startswith(IN_CIRCLES) else ProviderStalled
         for listener in listeners:

@@ -12,6 +12,7 @@ begin at once would be in before the signs are there: each counts from its begin
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -22,6 +23,8 @@ from typing import Any
 from actors.services.metrics import Figure
 from actors.services.pace import WorkClock
 from actors.services.shared import Services
+
+log = logging.getLogger(__name__)
 
 SAMPLE_S = 0.25  # how often the demand is read: 15 us each
 LATEST_SMOOTHING = 0.4  # as below, in half a second
@@ -71,6 +74,7 @@ class Load:
         self.engine_lag_s = 0.0
         self.overloaded = False
         self.trips = 0
+        self._changed_at = 0.0
         self._since: float | None = None  # the signs have been against what we do now for so long
 
     def look(self) -> None:
@@ -85,8 +89,15 @@ class Load:
         elif self._since is None:
             self._since = now
         elif now - self._since >= (CLEAR_S if self.overloaded else TRIP_S):
-            self.overloaded, self._since = not self.overloaded, None
+            self.overloaded, self._since, self._changed_at = not self.overloaded, None, now
             self.trips += self.overloaded
+            self._say()
+
+    def _say(self) -> None:
+        if self.overloaded:
+            log.warning("overloaded: %s: new calls are refused", self.reason)
+        else:
+            log.warning("no longer overloaded: calls are taken again")
 
     def rush(self, live_calls: int) -> str:
         """Why one more call now would be too much, with those that have just begun; "" takes it, and counts it."""
@@ -111,6 +122,11 @@ class Load:
             (self.engine_lag_s >= engine_lag_s, f"its speech engines lag by {1000 * self.engine_lag_s:.0f} ms"),
         )
         return [text for holds, text in found if holds]
+
+    @property
+    def overloaded_s(self) -> float:
+        """For so long it has been overloaded; 0.0 while it is not."""
+        return self._now() - self._changed_at if self.overloaded else 0.0
 
     @property
     def reason(self) -> str:

@@ -63,7 +63,12 @@ def test_one_that_cannot_keep_up_refuses_and_says_why() -> None:
     assert gate.reason == "overloaded" and not gate.open
     with pytest.raises(Overloaded, match="it wants 97 % of a core"), gate.enter():
         pass
-    why[0] = ""
+    gate.overloaded_s = lambda: 0.5
+    with pytest.raises(Overloaded):
+        gate.announce()
+    with gate.enter():  # it was announced before
+        assert gate.calls == 4
+    gate.overloaded_s, why[0] = lambda: 0.0, ""
     with gate.enter():
         assert gate.calls == 4
 

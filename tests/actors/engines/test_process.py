@@ -144,6 +144,19 @@ async def test_a_spare_waits_for_the_first_ones_end(monkeypatch: pytest.MonkeyPa
     assert pool.pids == (spare.pid,)
 
 
+async def test_what_cannot_live_is_not_started_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "SPARE_AFTER_S", 0.0)
+    pool = EnginePool("no_such_engine", size=1)
+    listener = Listener()
+    pool.open(listener, {})
+    await listener.ended.wait()
+    started = len(pool._processes)
+    await until(lambda: not any(process.alive for process in pool._processes))
+    await asyncio.gather(*(process.gone for process in pool._processes))
+    assert len(pool._processes) == started <= 2, "the one, and its spare"
+    pool.stop()
+
+
 async def test_an_engines_death_does_not_hold_up_the_loop() -> None:
     """The kill, and the telling of the channels; nobody waits for the process."""
     pool = engine_pool("voice")

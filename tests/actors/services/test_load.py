@@ -55,6 +55,7 @@ def test_one_that_wants_more_than_its_core_refuses_and_says_why(worker: Worker) 
     assert TRIP_S < changes[0][0] < TRIP_S + 3.0
     assert worker.load.reason == "it wants 97 % of a core"
     assert worker.load.trips == 1
+    assert 24.0 < worker.load.overloaded_s < 28.0
 
 
 def test_one_that_lags_refuses_whatever_its_cpu_says(worker: Worker) -> None:
