@@ -250,6 +250,7 @@ async def test_what_an_engine_complains_is_one_line(caplog: pytest.LogCaptureFix
     process.open(listener, {})
     await listener.ended.wait()
     assert not process.alive
+    await process.gone
     assert all("\n" not in record.getMessage() and record.exc_info is None for record in caplog.records)
     assert "No module named actors.engines.no_such_engine" in caplog.text
 
