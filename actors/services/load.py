@@ -33,7 +33,8 @@ TOO_MUCH_DEMAND, ENOUGH_DEMAND = 0.90, 0.75  # of one core; a thread that wants 
 TOO_MUCH_LAG_S, ENOUGH_LAG_S = 0.05, 0.02
 TOO_MUCH_ENGINE_LAG_S, ENOUGH_ENGINE_LAG_S = 0.5, 0.2
 TRIP_S, CLEAR_S = 2.0, 3.0
-RUSH_S = 2.0  # a call that began so long ago is in the demand
+RUSH_S = 0.75  # a call that began so long ago is felt
+RUSH_DEMAND = 1.2  # of one core: what is felt now has the beginnings in it, which soon cost less
 BEGINNING = 2.0  # what a call costs at its beginning, in costs of a call that runs
 LEAST_COST = 0.003  # of a core, of a call that runs; where there are too few to tell
 TELLING_CALLS = 20
@@ -107,7 +108,7 @@ class Load:
         cost = LEAST_COST
         if live_calls >= TELLING_CALLS:
             cost = max(cost, self.demand / live_calls)
-        if self._began and self._latest_demand + BEGINNING * cost * (len(self._began) + 1) >= TOO_MUCH_DEMAND:
+        if self._began and self._latest_demand + BEGINNING * cost * (len(self._began) + 1) >= RUSH_DEMAND:
             return f"it wants {100 * self._latest_demand:.0f} % of a core, and {len(self._began)} calls have just begun"
         self._began.append(now)
         return ""

@@ -91,19 +91,25 @@ def test_a_load_at_the_edge_does_not_flap(worker: Worker) -> None:
 
 
 def test_calls_that_all_begin_at_once_are_counted_before_they_are_felt(worker: Worker) -> None:
-    """100 calls cost 0.6 of a core: there is room for some 25 that begin at once, whatever is felt of them."""
+    """100 calls cost 0.6 of a core: there is room for some 50 that begin at once, whatever is felt of them."""
     taken = [worker.load.rush(100) == "" for _ in range(200)]
-    assert 20 <= sum(taken) <= 30 and taken == sorted(taken, reverse=True)
-    worker.run(3.0, 0.7)
-    assert worker.load.rush(120) == ""
+    assert 40 <= sum(taken) <= 60 and taken == sorted(taken, reverse=True)
+    worker.run(3.0, 0.8)
+    assert worker.load.rush(150) == ""
 
 
-def test_calls_that_come_one_by_one_are_no_rush(worker: Worker) -> None:
-    for number in range(60):
-        worker.run(0.5, 0.8)
-        assert worker.load.rush(100 + number) == ""
-    worker.run(1.0, 0.95)
-    assert worker.load.rush(160) != "" or worker.load.rush(160) != ""
+def test_three_hundred_calls_in_fifteen_seconds_are_no_rush(worker: Worker) -> None:
+    """As the benchmark dials: each costs 12 ms to begin and 2 ms a second."""
+    worker.run(5.0, 0.0)
+    for live in range(300):
+        worker.beat(0.05, min(1.0, 0.002 * live + 20 * 0.012))
+        assert worker.load.rush(live) == "" and not worker.load.overloaded, live
+
+
+def test_a_thousand_at_once_are(worker: Worker) -> None:
+    worker.run(5.0, 0.0)
+    taken = sum(worker.load.rush(0) == "" for _ in range(1000))
+    assert taken < 250
 
 
 def test_the_demand_of_a_thread_is_what_it_runs_and_waits() -> None:
