@@ -88,7 +88,8 @@ class ContextRepository:
                 raise _unknown(context_id, provider)
             conversation = session.get_one(ConversationTable, row.conversation_id)
             if done.rowcount == 1:
-                _check_key(session, row)
+                if row.api_key_id is not None:
+                    _check_key(session, row)
                 conversation.owner = owner or None
                 return record(row)
             if row.claimed_at:

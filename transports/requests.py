@@ -33,6 +33,12 @@ class BodyTooLarge(BadInput):
     http_status = 413
 
 
+class BadLength(BadInput):
+    """A request does not say how long its body is: Content-Length is no number, or several."""
+
+    code = "bad_length"
+
+
 class BodyTooSlow(BadInput):
     """A request's body was silent for too long, or trickled."""
 
@@ -197,14 +203,13 @@ class FrontHandler(RequestHandler):
         self.reads_body = self._given_up = False
         self._silence: asyncio.TimerHandle | None = None
         self._lingering: _Lingering | None = None
-        length = self.request.headers.get("Content-Length", "0")
-        if (size := int(length) if length.isascii() and length.isdigit() and len(length) < 19 else 0) > 0:
+        self._body_bytes = _length(self.request.headers.get("Content-Length", "0"))
+        if self._body_bytes > 0:
             assert self.request.connection is not None
-            self.request.connection.set_max_body_size(max(size, 1))  # type: ignore[attr-defined]  # ours is the limit
+            self.request.connection.set_max_body_size(self._body_bytes)  # type: ignore[attr-defined]  # ours counts
             if "Expect" not in self.request.headers:  # who asks first sends nothing after our answer
-                self._lingering = _Lingering(self.request.connection, intake, size)
+                self._lingering = _Lingering(self.request.connection, intake, self._body_bytes)
                 self.request.connection = self._lingering  # type: ignore[assignment]
-        self._body_bytes = size
 
     async def check(self) -> None:
         """May this request go on? Raises what refuses it."""
@@ -229,6 +234,8 @@ class FrontHandler(RequestHandler):
 
     def _check_length(self) -> None:
         limit = self.most_body_bytes()
+        if self._body_bytes < 0:
+            raise BadLength(f"Content-Length must be one number, got {self.request.headers['Content-Length']!r:.40}")
         if self._body_bytes > limit or (self._has_body and not limit):
             raise BodyTooLarge(f"a body may have up to {limit} bytes here, got {self._body_bytes or 'chunks'}")
 
@@ -305,3 +312,10 @@ class FrontHandler(RequestHandler):
         self.intake.leave(self)
         if self._silence is not None:
             self._silence.cancel()
+
+
+def _length(text: str) -> int:
+    """A Content-Length in bytes; -1 if it is none."""
+    if not (text.isascii() and text.isdigit()):
+        return -1
+    return int(text) if len(text) < 19 else 10**18

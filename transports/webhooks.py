@@ -32,6 +32,7 @@ class CallWebhook(Handler):
 
     async def get(self, provider: str, assistant_id: str) -> None:
         spec = carrier(provider)
+        self.whole_body()
         self.check_signature(spec)
         try:
             answer = await self._answer(spec, assistant_id)
@@ -86,6 +87,7 @@ class EventWebhook(Handler):
 
     async def post(self, provider: str, identity: str) -> None:
         spec = carrier(provider)
+        self.whole_body()
         self.check_signature(spec)
         asked, services = await self._is_known(spec), self.services
         if data := spec.event(self.webhook_request()):

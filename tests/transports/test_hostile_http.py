@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.transports.front import open_site
+from config.logging import configure
+from tests.transports.front import Site, open_site
 from tests.transports.peers import Peer
 from transports.connection import Limits
 
@@ -109,3 +112,44 @@ def test_no_part_of_a_request_breaks_a_handler(tmp_path: Path, mode: str) -> Non
         assert len(site.services.intake) == 0 and not site.services.gate.calls
         runner.run(site.close())
     logging.getLogger().removeHandler(heard)
+
+
+async def test_a_nobodys_requests_fill_no_disk(make_site: Callable[..., Awaitable[Site]]) -> None:
+    site, stream = await make_site(), io.StringIO()
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    configure("info", "text", stream)
+    long = "a" * 14_000
+    try:
+        for _ in range(100):
+            for sent in (
+                f"GET /v1/talk/{long}/call/1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+                f"GET /{long} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+                f"GET / HTTP/1.1\r\nHost: {long}/\r\nConnection: close\r\n\r\n",
+                f"GET /v1/talk/browser/ctx/1 HTTP/1.1\r\nHost: x\r\nOrigin: {long}\r\nConnection: close\r\n\r\n",
+                f"{long}\r\n\r\n",
+            ):
+                await ask(site.port, sent.encode())
+    finally:
+        root.handlers[:] = before
+        root.setLevel(level)
+    written = stream.getvalue()
+    assert max(map(len, written.splitlines())) < 1000 and len(written) < 30_000  # one a second, kind and peer
+
+
+async def test_what_is_refused_is_counted(make_site: Callable[..., Awaitable[Site]]) -> None:
+    site = await make_site(calls_per_minute=1)
+    path = "/v1/talk/twilio/call/reception?From=%2B15550100&CallSid=CA"
+    for number, headers in ((1, {}), (2, {"x-api-key": "rpd-wrong"}), (3, site.keyed), (4, site.keyed)):
+        await site.fetch(f"{path}{number}", headers=headers)
+    await site.fetch("/v1/assistants")
+    await site.fetch("/nowhere")
+    counted = site.services.metrics.exposition()
+    for line in (
+        'callboard_call_refusals_total{code="invalid_key",provider="twilio"} 2.0',
+        'callboard_call_refusals_total{code="rate_limited",provider="twilio"} 1.0',
+        'callboard_http_refusals_total{code="invalid_key"} 3.0',
+        'callboard_http_refusals_total{code="not_found"} 1.0',
+        'callboard_http_refusals_total{code="rate_limited"} 1.0',
+    ):
+        assert line in counted
