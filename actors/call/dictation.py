@@ -42,6 +42,11 @@ class Dictation:
     def replays(self) -> int:
         return max(0, len(self._seams) - 1)
 
+    @property
+    def is_asked(self) -> bool:
+        """A question waits for the session, or for its audio."""
+        return self._asked_ms is not None
+
     # --- what it is given -----------------------------------------------------------------------------------------
 
     def feed(self, chunk: Heard) -> None:

@@ -49,8 +49,7 @@ class Responder(SessionMember):
         if not self._started:
             self._started = True
             self.tell(AnswerStarted(event.turn))
-        self.watch.came()
-        self.watch.expect("next", self.stalls.next_token_ms, "the answer stopped in the middle")
+        self.watch.came_and_expect("next", self.stalls.next_token_ms, "the answer stopped in the middle")
         for clause in self._clauser.feed(event.text):
             self.tell(Clause(event.turn, clause))
 

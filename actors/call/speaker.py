@@ -12,6 +12,8 @@ from actors.media.audio import AudioFormat
 from actors.messages import Audio, AudioEnd, CancelSpeech, EndUtterance, OpenSpeaker, SegmentSpoken, Speak
 from actors.providers.spec import Kind, SegmentAudio, SegmentDone
 
+STOPPED = "the voice stopped in the middle"
+
 
 class Speaker(SessionMember):
     """Owns a TTS session. Its audio goes straight to the transport; the call is told how much of which segment."""
@@ -60,8 +62,7 @@ class Speaker(SessionMember):
             return  # of a cancelled segment
         assert self._audio is not None
         self._begun = True
-        self.watch.came()
-        self._expect()
+        self.watch.came_and_expect("next", self.stalls.tts_ms, STOPPED)
         utterance = self._owed[0][0]
         self.send(self._transport, Audio(utterance, event.payload))
         self.tell(SegmentSpoken(utterance, event.segment, self._audio.duration_ms(len(event.payload)), event.words))
@@ -85,7 +86,7 @@ class Speaker(SessionMember):
         if not self.opened:
             return
         if self._owed:
-            self.watch.expect("next" if self._begun else "first", self.stalls.tts_ms, "the voice stopped in the middle")
+            self.watch.expect("next" if self._begun else "first", self.stalls.tts_ms, STOPPED)
         else:
             self.watch.relax()
 

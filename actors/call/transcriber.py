@@ -51,7 +51,7 @@ class Transcriber(SessionMember):
     def receiveMsg_Heard(self, message: Heard, sender: ActorAddress) -> None:
         self._dictation.feed(message)
         self.session.hear(message.payload)
-        if self.opened:
+        if self.opened and (message.voiced or self.watch.waiting or self._dictation.is_asked):
             self._hand_over()
 
     def receiveMsg_Finalize(self, message: Finalize, sender: ActorAddress) -> None:

@@ -54,10 +54,14 @@ class StallWatch:
 
     def expect(self, awaited: Awaited, within_ms: float, detail: str) -> None:
         """The work was handed over: from now on silence for so long, or for what this provider needs, is a stall."""
-        self.awaited, self.detail, self._within_ms = awaited, detail, within_ms
-        self._since_s = self._clock()
-        self._spared = 0
-        self._set_deadline(self._since_s)
+        self._begin(self._clock(), awaited, within_ms, detail)
+
+    def came_and_expect(self, awaited: Awaited, within_ms: float, detail: str) -> None:
+        """`came` and `expect` in one, for what comes often."""
+        now = self._clock()
+        if self._deadline_s is not None:
+            self._known(self.awaited).took(now - self._since_s)
+        self._begin(now, awaited, within_ms, detail)
 
     def came(self) -> None:
         """What was awaited is there; the provider's history learns how long it took."""
@@ -97,6 +101,11 @@ class StallWatch:
 
     def _excused(self) -> bool:
         return self._services.replacements.waiting > 0 or self._services.work.recent_lag_s > LAGGING_S
+
+    def _begin(self, now: float, awaited: Awaited, within_ms: float, detail: str) -> None:
+        self.awaited, self.detail, self._within_ms = awaited, detail, within_ms
+        self._since_s, self._spared = now, 0
+        self._set_deadline(now)
 
     def _set_deadline(self, now: float) -> None:
         least_s = self._within_ms / 1000

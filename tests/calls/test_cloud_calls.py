@@ -86,6 +86,18 @@ async def test_a_recognizer_that_is_cut_off_in_mid_sentence(house: House, cloud:
     assert [line["text"] for line in report.conversation["messages"]].count(ANSWER) == 1
 
 
+@pytest.mark.parametrize("open_s", [0.8, 1.5])
+async def test_services_that_open_late_each_time(house: House, cloud: Cloud, spoken: Spoken, open_s: float):
+    """The caller speaks 1.2 s after the call began; the recognizer is cut off, and its successor opens late, too."""
+    for fake in cloud.all:
+        fake.usual["open_s"] = open_s
+    cloud.stt.script(after=2500, drop=True)
+    report = await held(house, cloud, spoken, changes={"not_understood": "Pardon?"})
+    said = [line["text"] for line in report.conversation["messages"] if line["role"] == "assistant"]
+    assert said == [GREETING, ANSWER]
+    assert len(cloud.stt.requests) == 2
+
+
 async def test_a_model_that_is_cut_off_in_mid_answer(house: House, cloud: Cloud, spoken: Spoken):
     cloud.llm.script(after=9, drop=True)
     report = await held(house, cloud, spoken)
