@@ -66,7 +66,6 @@ Chain = Annotated[
 
 Said = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
 Words = Annotated[tuple[str, ...], OneOrMany()]
-Texts = Annotated[tuple[str, ...], Field(min_length=1), OneOrMany()]
 Spoken = Annotated[tuple[Said, ...], Field(min_length=1), OneOrMany()]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import Any
 
@@ -12,10 +13,13 @@ from sqlalchemy.orm import Session
 
 from config.assistant import AssistantConfig
 from config.errors import ConfigError
+from config.problems import problems_of, shown
 from store.engine import Clock, Database, utc_now
 from store.errors import UnknownAssistant
 from store.records import DEFAULT_PROJECT_ID, Assistant
 from store.tables import AssistantTable, AssistantVersionTable
+
+log = logging.getLogger(__name__)
 
 _NUMBER = re.compile(r"[0-9]{1,18}")  # fits PostgreSQL's bigint
 
@@ -53,10 +57,16 @@ class AssistantRepository:
             return _record(*found)
 
     def list(self, project_id: int = DEFAULT_PROJECT_ID) -> list[Assistant]:
-        """Every assistant at its current version, by name."""
+        """Every assistant at its current version, by name; one that cannot be read any more is left out."""
         query = _select().where(_is_of(project_id)).order_by(AssistantTable.name)
+        assistants: list[Assistant] = []
         with self._database.read() as session:
-            return [_record(*found) for found in session.execute(query)]
+            for found in session.execute(query):
+                try:
+                    assistants.append(_record(*found))
+                except ConfigError as error:
+                    log.warning("%s", error)
+        return assistants
 
     def _apply(self, config: AssistantConfig, project_id: int) -> Assistant:
         # The lock comes first: a version read beside it could be older than what a lock had to wait for.
@@ -113,8 +123,9 @@ def _record(assistant: AssistantTable, version: AssistantVersionTable) -> Assist
     try:
         config = AssistantConfig.model_validate(version.config)
     except ValidationError as error:
+        first = next(problems_of(error, AssistantConfig))
         raise ConfigError(
             f"assistant {assistant.name!r}, version {version.version}: not readable any more "
-            f"({error.errors()[0]['msg']}); apply its file again"
+            f"({shown(first.path)}: {first.text}); apply its file again"
         ) from None
     return Assistant(assistant.id, assistant.project_id, version.version, config, version.created_at)

@@ -35,7 +35,7 @@ from actors.providers.spec import (
     Use,
     Word,
 )
-from config.assistant import Texts
+from config.options import OneOrMany
 from config.problems import Problem, unknown
 
 # The sounds of the acoustic model, without the stress (AA1) that a dictionary may show.
@@ -59,7 +59,8 @@ def _sounds(ways: tuple[str, ...]) -> tuple[str, ...]:
     return checked
 
 
-Sounds = Annotated[Texts, AfterValidator(_sounds)]
+Way = Annotated[str, Field(max_length=200)]
+Sounds = Annotated[tuple[Way, ...], Field(min_length=1, max_length=20), OneOrMany(), AfterValidator(_sounds)]
 
 
 class SttOptions(Options):

@@ -27,7 +27,8 @@ MATCH = 0.3  # shared words / all words of two sentences; below this they do not
 EXPECTED = 0.25  # what it counts to be named in the `next` of the intent before
 
 
-Sentences = Annotated[tuple[str, ...], Field(min_length=1, max_length=MAX_SENTENCES), OneOrMany()]
+Pattern = Annotated[str, Field(max_length=1000)]
+Sentences = Annotated[tuple[Pattern, ...], Field(min_length=1, max_length=MAX_SENTENCES), OneOrMany()]
 
 
 class Intent(Model):

@@ -88,6 +88,8 @@ def test_a_version_that_cannot_be_read_any_more_says_what_to_do(database: Databa
     made = repository.apply(assistant_config())
     with database.write() as session:
         session.execute(text("UPDATE assistant_versions SET config = '{}'"))
-    with pytest.raises(ConfigError, match="apply its file again"):
+    with pytest.raises(ConfigError, match=r"\(name: Field required; legal: .*\); apply its file again"):
         repository.get(made.id)
+    repository.apply(assistant_config("zoo"))
+    assert [assistant.config.name for assistant in repository.list()] == ["zoo"]  # one does not hide the others
     assert repository.apply(assistant_config()).version == 2
