@@ -209,3 +209,11 @@ async def test_what_one_peer_can_put_into_a_mailbox_is_bounded(dial: Dial) -> No
     await line.ears.ended.wait()
     kept = [event for event, _ in line.ears.heard if event != "audio"]
     assert len(kept) <= limits.keys_per_minute + limits.texts_per_minute + 10 + len(["closed"])
+
+
+@pytest.mark.parametrize("kind", OPENING)
+async def test_a_peer_that_was_reset_has_not_hung_up(dial: Dial, kind: str) -> None:
+    line = await dial(kind)
+    line.peer.reset()
+    await line.ears.ended.wait()
+    assert (line.ears.termination.reason, line.ears.termination.detail) == ("connection_lost", "reset")
