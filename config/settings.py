@@ -261,6 +261,9 @@ class NodeSettings(Group):
         SecretStr(""), description="Authenticates every frame on the control ports; empty: a fresh one at each start"
     )
     drain_s: float = Field(60.0, ge=0, le=86_400, description="After SIGTERM calls may go on for so long")
+    orphan_s: float = Field(
+        900.0, ge=0, le=86_400, description="After the loss of the node's manager its calls may go on for so long"
+    )
     watchdog_s: float = Field(3.0, ge=0.5, le=60, description="A worker that is silent for so long is replaced")
     worker_memory_mb: int = Field(2048, ge=128, description="A worker that grows beyond this is drained and replaced")
 

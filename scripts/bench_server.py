@@ -13,7 +13,7 @@ from typing import Any
 
 import uvloop
 
-from actors.node.node import NodeFailed
+from actors.node.keeper import NodeFailed
 from config.assistant import AssistantConfig
 from config.errors import BadInput
 from config.logging import configure

@@ -16,7 +16,8 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from actors.node import process
-from actors.node.node import Node, NodeFailed
+from actors.node.keeper import Keeper, NodeFailed
+from actors.node.node import Blueprint
 from config.settings import Settings
 from scripts.nodes import announced, reach
 from scripts.storage import database_name
@@ -36,28 +37,22 @@ def serve_node(settings: Settings, workers: int, announce: Announce, *, until_eo
     Raises `NodeFailed` if the node cannot start, or has ended by itself.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # what is forked inherits it: only this process hears them
-    node = Node(settings, workers, WORKER)
+    secret = settings.node.cluster_secret.get_secret_value() or secrets.token_hex(32)
+    process.bind_descendants()
     gc.collect()
     gc.freeze()  # the workers share these pages as long as nobody writes to them
-    try:
-        announce(node.start().ports)
-        with _Attendant(node, settings.node.drain_s, until_eof) as attendant:
-            attendant.wait()
-        verdict = node.verdict()
-        if verdict.code:
-            raise NodeFailed(verdict.code, verdict.text)
-    finally:
-        node.close()
+    with _Attendant(Blueprint(settings, workers, WORKER, secret.encode()), announce, until_eof) as attendant:
+        attendant.wait()
 
 
 class _Attendant:
-    """Waits for the node's end, for signals, and for the end of standard input."""
+    """Waits for whatever happens to the node, for signals, and for the end of standard input."""
 
-    def __init__(self, node: Node, drain_s: float, until_eof: bool) -> None:
-        self._node, self._drain_s = node, drain_s
-        self._draining = False
+    def __init__(self, blueprint: Blueprint, announce: Announce, until_eof: bool) -> None:
+        self._drain_s = blueprint.settings.node.drain_s
+        self._orders = 0  # to end
         self._selector = selectors.DefaultSelector()
-        self._selector.register(node, selectors.EVENT_READ, None)
+        self._keeper = Keeper(blueprint, self._selector, announce)
         if until_eof:
             self._selector.register(sys.stdin, selectors.EVENT_READ, self._read_to_the_end)
 
@@ -68,42 +63,55 @@ class _Attendant:
         self._theirs = theirs
         self._selector.register(self._ours, selectors.EVENT_READ, self._hear)
         signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
-        for number in _SIGNALS:
-            signal.signal(number, self._on_signal)
-        signal.signal(signal.SIGCHLD, lambda number, frame: process.reap())
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        for number in (*_SIGNALS, signal.SIGCHLD):
+            signal.signal(number, _noted)
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         signal.set_wakeup_fd(-1)
+        self._keeper.kill(spare_orphans=kind is NodeFailed)
         self._selector.close()
         self._ours.close()
         self._theirs.close()
 
     def wait(self) -> None:
-        """Until the node has ended."""
+        """Until the node has ended. Signals are heard between the steps, not within them."""
         while True:
-            for key, _ in self._selector.select():
-                if key.data is None:
-                    return
+            self._keeper.look()
+            if self._keeper.over:
+                return
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            ready = self._selector.select(self._keeper.interval_s)
+            signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+            for key, _ in ready:
                 key.data()
 
-    def _on_signal(self, number: int, frame: object) -> None:
-        """Python runs this wherever the process is: the second signal waits for nothing."""
-        if self._draining:
-            os._exit(0)  # the kernel ends the others
-        self._draining = True
-
     def _hear(self) -> None:
-        if set(self._ours.recv(64)) & set(_SIGNALS):
-            self._node.drain(self._drain_s)
+        heard = self._ours.recv(64)
+        for number in heard:
+            if number in (signal.SIGTERM, signal.SIGINT):
+                self._end()
+
+    def _end(self) -> None:
+        """The first order drains, the second ends the calls, the third waits for nothing."""
+        self._orders += 1
+        if self._orders == 1:
+            self._keeper.drain(self._drain_s)
+        elif self._orders == 2:
+            self._keeper.shutdown()
+        else:
+            self._keeper.over = True
 
     def _read_to_the_end(self) -> None:
         """Whoever started us has gone: nobody waits for our calls."""
         if not os.read(sys.stdin.fileno(), 4096):
             self._selector.unregister(sys.stdin)
-            self._draining = True
-            self._node.drain(0.0)
+            self._orders += 1
+            self._keeper.drain(0.0)
+
+
+def _noted(number: int, frame: object) -> None:
+    """The number is in the socket pair already."""
 
 
 async def serve_alone(settings: Settings, announce: Announce, *, until_eof: bool) -> None:

@@ -145,6 +145,10 @@ class OperatorListener:
         self.port = sockets[0].getsockname()[1]
         self._server.add_sockets(sockets)
 
+    def leave(self) -> None:
+        """Take no more connections: others have the same port."""
+        self._server.stop()
+
     async def stop(self) -> None:
         self._server.stop()
         await self._server.close_all_connections()

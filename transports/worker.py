@@ -211,6 +211,7 @@ class Worker:
         self._app.gate.drain()
         if not refuse:
             self._http.stop()
+            self._operator.leave()
             await self._audiosocket.stop()
         deadline_s = asyncio.get_running_loop().time() + limit_s
         while self._has_calls() and asyncio.get_running_loop().time() < deadline_s:  # noqa: ASYNC110

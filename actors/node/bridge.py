@@ -82,6 +82,11 @@ class BridgeLink:
         self._bridge = bridge
         self._requests = itertools.count(1)
         self._gatherings: dict[int, _Gathering] = {}
+        self._is_orphan = False
+
+    def orphaned(self) -> None:
+        """The manager is gone: from now on there is nobody to ask."""
+        self._is_orphan = True
 
     async def ask_workers(self, verb: str, arguments: dict[str, Any], timeout_s: float = 2.0) -> dict[int, Any]:
         """What the workers answer in time; raises `AnswerFailed` if there is no answer but refusals."""
@@ -117,6 +122,8 @@ class BridgeLink:
     async def _gather(
         self, number: int, question: object, expected: set[int] | None, timeout_s: float
     ) -> dict[int, Answer]:
+        if self._is_orphan:
+            raise AnswerFailed(AnswerError("node_silent", "the node's manager is gone; another is being started", 503))
         gathering = _Gathering(asyncio.get_running_loop().create_future(), expected)
         self._gatherings[number] = gathering
         self._bridge.post(question)

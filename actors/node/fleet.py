@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any
@@ -11,6 +12,8 @@ from uuid import uuid4
 
 from actors.node.worker import CRASHED_STATUS, HUNG_STATUS, Watchdog, WorkerProcess
 from actors.supervision import ChildSpec, GiveUp, Recovery, Restart, RestartIntensity
+
+log = logging.getLogger(__name__)
 
 KEPT_EXITS = 32
 _BACKOFF_S = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0)  # a database that is away for half a minute is waited for
@@ -37,10 +40,12 @@ class Member:
     pid: int
     born_s: float
     watchdog: Watchdog
+    patience: Watchdog  # with its start
     state: State = State.STARTING
     ports: dict[str, int] = field(default_factory=dict)
     loop_lag_ms: float = 0.0
     memory_mb: float = 0.0
+    looks_gone: int = 0  # so often it was seen that the process has ended
     leaving: str = ""  # why it ends, where somebody knows: drained, memory, unresponsive ...
 
 
@@ -61,13 +66,16 @@ class Exit:
 class Fleet:
     """The workers of a node."""
 
-    def __init__(self, name: str, size: int) -> None:
-        self.name = name
+    def __init__(self, name: str, size: int, orphans: dict[int, str] | None = None) -> None:
+        """`orphans`: process id and incarnation of workers of a manager before, who still have calls."""
+        self.name, self.orphans = name, orphans or {}
         self.draining = False
         self.members: list[Member] = []
         self.exits: deque[Exit] = deque(maxlen=KEPT_EXITS)
         self.lost: set[str] = set()  # incarnations whose conversations nobody has closed yet
         self._recoveries = {number: Recovery(WORKER) for number in range(size)}
+        self._due_s: dict[int, float] = {}  # when a worker without a process gets one
+        self._tries = [0] * size  # to start it, in vain
 
     def incarnation(self, number: int) -> str:
         """A new name for the next process of this worker."""
@@ -82,6 +90,38 @@ class Fleet:
     def up(self) -> Iterator[Member]:
         """Those that answer questions."""
         return (member for member in self.members if member.state is not State.STARTING)
+
+    # --- workers without a process ---------------------------------------------------------------------------------
+
+    def due(self, now_s: float) -> list[int]:
+        """The workers that have no process and should get one now."""
+        present = {member.number for member in self.members}
+        return [n for n in self._recoveries if n not in present and self._due_s.get(n, 0.0) <= now_s]
+
+    def put_off(self, number: int, until_s: float) -> None:
+        """It gets a process then, not before."""
+        self._due_s[number] = until_s
+
+    def not_started(self, number: int, now_s: float) -> float:
+        """No process could be had; in how many seconds the next try is. It never gives up: who has calls, has them."""
+        self._tries[number] += 1
+        if self._tries[number] == 1:
+            line = "worker %d: no process can be started (limits on processes, or memory); it is tried again"
+            log.error(line, number)
+        return _BACKOFF_S[min(self._tries[number], len(_BACKOFF_S) - 1)]
+
+    def started(self, number: int) -> None:
+        self._due_s.pop(number, None)
+        if self._tries[number]:
+            log.warning("worker %d: a process could be started, after %d tries in vain", number, self._tries[number])
+        self._tries[number] = 0
+
+    def lose_orphans(self, has_ended: Callable[[int], bool]) -> None:
+        """Who of them has ended has nothing open any more, or was lost: somebody must look."""
+        for pid in [pid for pid in self.orphans if has_ended(pid)]:
+            self.lost.add(self.orphans.pop(pid))
+
+    # --- ends ------------------------------------------------------------------------------------------------------
 
     @property
     def complete(self) -> bool:
@@ -119,7 +159,17 @@ class Fleet:
                 return "the node drains" if self.draining else "was replaced before"
 
     def rows(self, now_s: float) -> list[dict[str, Any]]:
-        """A row for each process, for operators."""
+        """A row for each process, for operators; orphans are of a manager before."""
+        return [*self._orphan_rows(), *self._member_rows(now_s)]
+
+    def _orphan_rows(self) -> list[dict[str, Any]]:
+        unknown = {"age_s": 0.0, "restarts": 0, "memory_mb": 0.0, "loop_lag_ms": 0.0, "ports": {}}
+        return [
+            {"worker": int(name.split("/")[-2]), "pid": pid, "incarnation": name, "state": "orphaned", **unknown}
+            for pid, name in self.orphans.items()
+        ]
+
+    def _member_rows(self, now_s: float) -> list[dict[str, Any]]:
         return [
             {
                 "worker": member.number,

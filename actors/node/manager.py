@@ -1,7 +1,9 @@
 """The node's manager: starts its workers, watches them, replaces them, drains them, and tells operators about it.
 
-It has no threads and no sockets but Thespian's, so that what it forks inherits nothing. Each worker is asked each
-second; the worker's main thread answers and watches its own loop. A worker ends in one of these ways:
+It has no threads and no sockets but Thespian's and its channel to the main process, so that what it forks inherits
+nothing that matters. Each worker is asked each second; the worker's main thread answers and watches its own loop. A
+worker's slot is never empty for good: where a process cannot be started, or its end was not told, the next tick sees
+that. A worker ends in one of these ways:
 
     killed, crashed    its conversations are closed by another worker ("worker_lost"); it is started again
     loop_hung          the same: its main thread has ended the process
@@ -9,27 +11,36 @@ second; the worker's main thread answers and watches its own loop. A worker ends
     memory             it has grown too much: its replacement starts at once, it drains beside
     terminated         SIGTERM to the process: it drains, then it is started again
     drained            the node drains
+    shutdown           the node ends at once
+
+If the manager itself is lost, its workers keep their calls, and the main process starts another manager
+(`actors/node/keeper.py`), who looks after what these orphans may leave in the store.
 """
 
 from __future__ import annotations
 
 import itertools
-import json
 import logging
 import os
 import signal
 import time
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
+from multiprocessing.connection import Connection
 from typing import Any
 
 from thespian.actors import (
     ActorAddress,
-    ActorExitRequest,
     ActorSystemConventionUpdate,
     ActorTypeDispatcher,
     ChildActorExited,
+    PoisonMessage,
+    ThespianWatch,
     WakeupMessage,
+    WatchMessage,
 )
+from thespian.system.messages.status import Thespian_ActorStatus, Thespian_StatusReq, Thespian_SystemStatus
 
 from actors.node import process
 from actors.node.fleet import Fleet, Member, State
@@ -42,13 +53,21 @@ from actors.node.messages import (
     AskWorkers,
     DrainNode,
     DrainWorker,
+    EndNode,
     EndWorker,
+    Look,
+    ManagerBorn,
+    NodeEnded,
     NodePlan,
     NodeUp,
     Ping,
+    PlanTaken,
     Pong,
     Question,
+    Reload,
+    Seen,
     StartWorker,
+    WorkerBorn,
     WorkerDrained,
     WorkerFailed,
     WorkerLeaves,
@@ -56,47 +75,99 @@ from actors.node.messages import (
 )
 from actors.node.worker import Watchdog, WorkerProcess
 from actors.supervision import GiveUp, Restart
+from config.logging import configure
 
 log = logging.getLogger(__name__)
 
 START_S = 20.0  # a worker listens within this time
 BEAT_TTL_S = 3.5  # three missed heartbeats, and the node is gone
 ANSWER_FIRST_S = 0.2  # the operator who drains the node gets the answer before its worker has gone
+LATE_LOOKS = 2  # so long Thespian may take to tell that a child has ended
 END_S = 25.0  # after the limit of a drain: goodbyes, the last rows of the ledger
 
 
 class NodeManager(ActorTypeDispatcher):  # type: ignore[misc]
-    """One per node, created by the main process, whose pipe (a descriptor that every process here has inherited)
-    gets the verdict when the node has ended: why, as one line of JSON; empty after a drain."""
+    """One per node. It reports to the main process on a channel, a descriptor that every process here has inherited."""
 
     def __init__(self) -> None:
         super().__init__()
         process.keep_logging()
+        self._channel: Connection | None = None
+        self._admin: ActorAddress | None = None
+        self._admin_asked = self._admin_answered = False
         self._endings: dict[int, str] = {}
         self._requests = itertools.count(1)
         self._last_report = ("", "")
         self._joined: set[str] = set()  # nodes that this one meets in the convention
         self._nodes: list[dict[str, Any]] = []  # what the heartbeats told last
         self._reported = False
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the main process coordinates
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # the main process coordinates
+
+    def receiveMessage(self, message: Any, sender: ActorAddress) -> ThespianWatch | None:
+        """Every handler returns the watch of the channel: any other value would end it."""
+        if isinstance(message, WatchMessage):
+            try:
+                self._hear()
+            except (EOFError, OSError):
+                self._channel = None  # the main process is gone, and the kernel is about to end this one
+        else:
+            super().receiveMessage(message, sender)
+        return ThespianWatch([self._channel.fileno()]) if self._channel else None
+
+    def _hear(self) -> None:
+        """What the main process orders."""
+        assert self._channel is not None
+        while self._channel.poll():
+            match order := self._channel.recv():
+                case Look():
+                    self._ask_admin()
+                    self._tell_main(Seen(self._admin_answered))
+                    self._admin_answered = False
+                case DrainNode():
+                    self._drain_all(order)
+                case EndNode():
+                    self._end_all()
+                case Reload():
+                    self._reload(order)
+
+    def _tell_main(self, message: object) -> None:
+        assert self._channel is not None
+        self._channel.send(message)
+
+    # --- Thespian's admin -----------------------------------------------------------------------------------------
+
+    def _ask_admin(self) -> None:
+        """Whether it works; one question at a time."""
+        if self._admin is not None and not self._admin_asked:
+            self._admin_asked = True
+            self.send(self._admin, Thespian_StatusReq())
+
+    def receiveMsg_Thespian_ActorStatus(self, message: Thespian_ActorStatus, sender: ActorAddress) -> None:
+        self._admin = message.adminAddress  # our own status: where the admin is
+
+    def receiveMsg_Thespian_SystemStatus(self, message: Thespian_SystemStatus, sender: ActorAddress) -> None:
+        self._admin_answered, self._admin_asked = True, False
 
     # --- the life of the node ------------------------------------------------------------------------------------
 
     def receiveMsg_NodePlan(self, plan: NodePlan, sender: ActorAddress) -> None:
-        self._plan, self._main = plan, sender
+        self._plan = plan
+        self._channel = Connection(plan.channel_fd)
+        self._tell_main(ManagerBorn(os.getpid(), os.getppid()))
+        self.send(sender, PlanTaken())
+        self.send(self.myAddress, Thespian_StatusReq())
         node = plan.settings.node
         self._interval_s = min(1.0, node.watchdog_s / 3)
-        self._fleet = Fleet(node.name, plan.workers)
+        self._fleet = Fleet(node.name, plan.workers, dict(plan.orphans))
         self._orphans = True  # conversations of a node of this name that has died are still open
         self._note_endings_first()
         if node.convention:
             self.notifyOnSystemRegistrationChanges(True)
-        for number in range(plan.workers):
-            self._start(number)
         self._tick_later()
+        self._start_due()
 
-    def receiveMsg_DrainNode(self, order: DrainNode, sender: ActorAddress) -> None:
+    def _drain_all(self, order: DrainNode) -> None:
         if self._fleet.draining:
             return
         log.info("the node drains: no new calls; those that run have %g s", order.limit_s)
@@ -105,6 +176,25 @@ class NodeManager(ActorTypeDispatcher):  # type: ignore[misc]
             self._drain(member, "drained", order.limit_s, refuse=True)
         self._deadline_s = time.monotonic() + order.limit_s + END_S
         self._end_if_empty()
+
+    def _end_all(self) -> None:
+        """The calls that are left end now; what they have left is written."""
+        self._fleet.draining = True
+        self._deadline_s = time.monotonic() + END_S
+        for member in self._fleet.members:
+            member.leaving = "shutdown"
+            if member.state is State.STARTING:
+                process.kill(member.pid)
+            else:
+                self.send(member.address, EndWorker())
+        self._end_if_empty()
+
+    def _reload(self, order: Reload) -> None:
+        """For the workers that are, and those to come."""
+        self._plan = replace(self._plan, settings=order.settings)
+        configure(order.settings.log_level, order.settings.log_format)
+        for member in self._fleet.up():
+            self._ask(member, "reload", {"settings": order.settings})
 
     def receiveMsg_WorkerDrained(self, message: WorkerDrained, sender: ActorAddress) -> None:
         if member := self._fleet.named(message.incarnation):
@@ -122,21 +212,44 @@ class NodeManager(ActorTypeDispatcher):  # type: ignore[misc]
                 self.send(member.address, EndWorker())
 
     def _end(self, code: str, text: str) -> None:
-        """Tell the main process and exit; the kernel kills what is left of the workers."""
-        verdict = {"code": code, "text": text} if code else {}
-        os.write(self._plan.verdict_fd, (json.dumps(verdict) + "\n").encode())
-        self.send(self.myAddress, ActorExitRequest())
+        """Tell the main process, which ends what is left."""
+        self._tell_main(NodeEnded(code, text))
 
     # --- one worker ----------------------------------------------------------------------------------------------
 
+    def _start_due(self) -> None:
+        """A process for every worker that has none, as soon as its back-off is over."""
+        if not self._fleet.draining:
+            for number in self._fleet.due(time.monotonic()):
+                self._start(number)
+
     def _start(self, number: int) -> None:
-        incarnation = self._fleet.incarnation(number)
+        """Thespian keeps to itself that it could not fork: there is a new child, or there is none."""
         before = process.children()
         address = self.createActor(WorkerProcess)
-        (pid,) = process.children() - before
-        watchdog = Watchdog.within(self._plan.settings.node.watchdog_s, self._interval_s)
-        self._fleet.members.append(Member(number, incarnation, address, pid, time.monotonic(), watchdog))
-        self.send(address, StartWorker(number, incarnation, self._plan))
+        born = process.children() - before
+        if not born:
+            self._later(number, self._fleet.not_started(number, time.monotonic()))
+            return
+        self._fleet.started(number)
+        incarnation, (pid,) = self._fleet.incarnation(number), born
+        self._tell_main(WorkerBorn(pid, incarnation))
+        within = partial(Watchdog.within, interval_s=self._interval_s)
+        watchdog, patience = within(self._plan.settings.node.watchdog_s), within(START_S)
+        self._fleet.members.append(Member(number, incarnation, address, pid, time.monotonic(), watchdog, patience))
+        self.send(address, StartWorker(number, incarnation, self._plan, os.getpid()))
+
+    def _later(self, number: int, delay_s: float) -> None:
+        """Start this worker then; should the wake-up get lost, the next tick does it."""
+        self._fleet.put_off(number, time.monotonic() + delay_s)
+        self.wakeupAfter(timedelta(seconds=delay_s), payload=number)
+
+    def receiveMsg_PoisonMessage(self, message: PoisonMessage, sender: ActorAddress) -> None:
+        """A worker could not do what it was told, twice; one that could not start is of no use."""
+        poison = message.poisonMessage
+        log.error("a worker failed at %s: %s", type(poison).__name__, str(message.details).strip().rpartition("\n")[2])
+        if isinstance(poison, StartWorker) and (member := self._fleet.named(poison.incarnation)):
+            self._kill(member, "failed")
 
     def _drain(self, member: Member, reason: str, limit_s: float, *, refuse: bool) -> None:
         member.leaving = reason
@@ -154,7 +267,7 @@ class NodeManager(ActorTypeDispatcher):  # type: ignore[misc]
         log.info("worker %d: up, process %d", member.number, member.pid)
         if self._fleet.complete and not self._reported:
             self._reported = True
-            self.send(self._main, NodeUp(os.getpid(), self._fleet.members[0].ports))
+            self._tell_main(NodeUp(self._fleet.members[0].ports))
         self._close_lost()
 
     def receiveMsg_WorkerFailed(self, message: WorkerFailed, sender: ActorAddress) -> None:
@@ -165,7 +278,7 @@ class NodeManager(ActorTypeDispatcher):  # type: ignore[misc]
         log.error("a worker cannot start: %s: %s", message.code, message.text)
         if not self._reported:
             self._reported = True
-            self.send(self._main, message)
+            self._tell_main(NodeEnded(message.code, message.text))
 
     def receiveMsg_WorkerLeaves(self, message: WorkerLeaves, sender: ActorAddress) -> None:
         member = self._fleet.named(message.incarnation)
@@ -173,9 +286,10 @@ class NodeManager(ActorTypeDispatcher):  # type: ignore[misc]
             member.leaving = message.reason
 
     def receiveMsg_ChildActorExited(self, message: ChildActorExited, sender: ActorAddress) -> None:
-        member = self._fleet.at(message.childAddress)
-        if member is None:
-            return
+        if member := self._fleet.at(message.childAddress):
+            self._ended(member)
+
+    def _ended(self, member: Member) -> None:
         self._peek()
         decision = self._fleet.ended(
             member, self._endings.pop(member.pid, "exit 0"), time.monotonic(), round(time.time(), 3)
@@ -194,7 +308,7 @@ class NodeManager(ActorTypeDispatcher):  # type: ignore[misc]
             case Restart(0):
                 self._start(member.number)
             case Restart(delay_s):
-                self.wakeupAfter(timedelta(seconds=delay_s), payload=member.number)
+                self._later(member.number, delay_s)
             case GiveUp():
                 code, text = self._last_report
                 self._end(
@@ -221,25 +335,29 @@ class NodeManager(ActorTypeDispatcher):  # type: ignore[misc]
 
     def receiveMsg_WakeupMessage(self, message: WakeupMessage, sender: ActorAddress) -> None:
         if isinstance(message.payload, DrainNode):
-            self.receiveMsg_DrainNode(message.payload, sender)
-        elif message.payload is None:
+            self._drain_all(message.payload)
+            return
+        if message.payload is None:
+            self._tick_later()  # first: whatever fails here must not be the last tick
             for member in tuple(self._fleet.members):
                 self._look_after(member)
+            self._fleet.lose_orphans(process.has_ended)
             self._close_lost()
             self._beat()
-            self._tick_later()
-        elif not self._fleet.draining:
-            self._start(message.payload)
+        self._start_due()
 
     def _tick_later(self) -> None:
         self.wakeupAfter(timedelta(seconds=self._interval_s))
 
     def _look_after(self, member: Member) -> None:
-        if member.state is State.STARTING:
-            if time.monotonic() - member.born_s > START_S:
+        if process.has_ended(member.pid):
+            member.looks_gone += 1
+            if member.looks_gone > LATE_LOOKS:  # nobody tells: a child that Thespian has not met, for one
+                self._ended(member)
+        elif member.state is State.STARTING:
+            if not member.patience.asked():
                 self._kill(member, "start_timeout")
-            return
-        if self._fleet.draining and time.monotonic() > self._deadline_s:
+        elif self._fleet.draining and time.monotonic() > self._deadline_s:
             self._kill(member, "drain_timeout")
         elif member.watchdog.asked():
             self.send(member.address, Ping())
@@ -301,7 +419,7 @@ class NodeManager(ActorTypeDispatcher):  # type: ignore[misc]
         if member is None:
             return
         if self._orphans:
-            alive = [m.incarnation for m in self._fleet.members]
+            alive = [*(m.incarnation for m in self._fleet.members), *self._fleet.orphans.values()]
             self._ask(member, "close_lost_of_node", {"node": f"{self._fleet.name}/", "alive": alive})
         for incarnation in self._fleet.lost:
             self._ask(member, "close_lost", {"incarnation": incarnation})

@@ -14,23 +14,65 @@ from config.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class NodePlan:
-    """main -> manager: start this node and report to me. `worker` is the dotted name of the class that works on a
-    worker's loop ("transports.worker:Worker"); the settings name the ports that all workers share. `verdict_fd`: the
-    pipe for the node's last word, which main's descendants have inherited."""
+    """starter -> manager: start this node. `worker` is the dotted name of the class that works on a worker's loop
+    ("transports.worker:Worker"); the settings name the ports that all workers share. `channel_fd`: the way to the main
+    process, inherited. `orphans`: process id and incarnation of workers of managers before, who still have calls."""
 
     settings: Settings
     workers: int
     worker: str
-    verdict_fd: int
+    channel_fd: int
     control_port: int
+    main_pid: int
+    orphans: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlanTaken:
+    """manager -> starter: I am at work, and report to the main process from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class ManagerBorn:
+    """manager -> main: watch these processes, me and Thespian's admin."""
+
+    pid: int
+    admin_pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerBorn:
+    """manager -> main: this process will have calls; adopt it if I am lost."""
+
+    pid: int
+    incarnation: str
 
 
 @dataclass(frozen=True, slots=True)
 class NodeUp:
-    """manager -> main: every worker listens. `pid` is the manager's, `ports` what the first worker listens on."""
+    """manager -> main: every worker listens; on these `ports` the first one does."""
 
-    pid: int
     ports: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeEnded:
+    """starter, manager -> main: the node cannot start, is of no use any more, or, without a `code`, was drained."""
+
+    code: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """main -> manager, each second: are you there?"""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """manager -> main: I am, and Thespian's admin has or has not answered since I was last asked."""
+
+    admin_answers: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +83,25 @@ class DrainNode:
 
 
 @dataclass(frozen=True, slots=True)
+class EndNode:
+    """main -> manager: end the calls that run now, with their records written, then end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """main -> manager: these settings from now on; the workers get them as the question `reload`."""
+
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True)
 class StartWorker:
-    """manager -> worker: you are this worker of the plan."""
+    """manager -> worker: you are this worker of the plan; I am the process `manager_pid`."""
 
     number: int
     incarnation: str
     plan: NodePlan
+    manager_pid: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +114,7 @@ class WorkerUp:
 
 @dataclass(frozen=True, slots=True)
 class WorkerFailed:
-    """worker -> manager -> main: I cannot start, and this is why."""
+    """worker -> manager: I cannot start, and this is why."""
 
     incarnation: str
     code: str

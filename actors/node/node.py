@@ -1,21 +1,25 @@
-"""A node as its main process sees it: started, told to drain, ended. One for each process.
+"""One life of a node, as its main process sees it: started, asked each second, told to drain or to end, killed.
 
-    main process -- Thespian's admin -- logger
+    main process -- starter (leaves when the manager is at work)
+                 -- Thespian's admin -- logger
                                      -- NodeManager -- worker 0 .. N-1
 
-The main process has no threads and serves nothing. If the manager dies, however it dies, the kernel ends the workers
-and the main process says so and exits with status 1: what supervises it (systemd, a container's runtime) starts it
-again, and the calls of the dead node are closed in the store by the next one of its name.
+Thespian is used below the main process only: that one has no threads, no control port, nothing to unpickle but what
+its own descendants put into a channel that they have inherited. So it can outlive every other process of the node, and
+start all of them anew (`actors/node/keeper.py`).
 """
 
 from __future__ import annotations
 
-import json
+import logging
 import os
-import secrets
 import select
+import signal
 import socket
+import sys
 from dataclasses import dataclass
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from typing import Any
 
 from thespian.actors import ActorSystem
@@ -25,21 +29,17 @@ from thespian.system.utilis import thesplog_control
 
 from actors.node import process, sealed
 from actors.node.manager import START_S, NodeManager
-from actors.node.messages import DrainNode, NodePlan, NodeUp, WorkerFailed
+from actors.node.messages import Look, ManagerBorn, NodeEnded, NodePlan, PlanTaken, Seen, WorkerBorn
+from actors.node.vitals import Vitals
 from config.errors import CallboardError
 from config.settings import NodeSettings, Settings
 
+log = logging.getLogger(__name__)
+
 _HEARTBEAT = {"CONVENTION_REREGISTRATION_PERIOD": "0:02", "CONVENTION_RESTART_PERIOD": "0:02"}
-
-
-class NodeFailed(CallboardError):
-    """The node could not start, or is of no use any more."""
-
-    code = "node_failed"
-
-    def __init__(self, code: str, text: str) -> None:
-        super().__init__(text)
-        self.code = code
+_TAKEN_S = START_S / 2  # the manager is at work within this time
+_GONE_S = 5.0  # SIGKILL ends a process within this time, unless its disk hangs
+_GOODBYE_S = 3.0  # to tell the other nodes that this one leaves
 
 
 class ControlPortTaken(CallboardError):
@@ -49,70 +49,188 @@ class ControlPortTaken(CallboardError):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """How a node ended; without `code` it was drained."""
+class Blueprint:
+    """What every life of a node has in common. `worker`: see `NodePlan`; `secret` seals the control ports."""
 
-    code: str = ""
-    text: str = ""
+    settings: Settings
+    workers: int
+    worker: str
+    secret: bytes
 
 
 class Node:
-    """Start it before anything of this process has threads, and only once."""
+    """Created, it starts: what it says is in `hear`. Nothing here waits, but for processes that were killed."""
 
-    def __init__(self, settings: Settings, workers: int, worker: str) -> None:
-        """`worker` is the dotted name of the class on the workers' loops; see `NodePlan`."""
-        self._settings, self._workers, self._worker = settings, workers, worker
-
-    def start(self) -> NodeUp:
-        """Returns when every worker listens. Raises `NodeFailed`, `ControlPortTaken`, `OSError`."""
-        node = self._settings.node
-        secret = node.cluster_secret.get_secret_value() or secrets.token_hex(32)
+    def __init__(self, blueprint: Blueprint, orphans: dict[int, str]) -> None:
+        """Raises `ControlPortTaken`, and `OSError` if a process cannot be started."""
+        node = blueprint.settings.node
+        self.watchdog_s = node.watchdog_s
         self.control_port = _free_port(node.control_host, node.control_port)
-        self._verdict, verdict_fd = os.pipe2(0)
-        os.environ.update(_HEARTBEAT)
-        thesplog_control(useLogging=False, tmpFileMaxSize=0)  # no file in /tmp; what matters is logged by us
-        process.bind_descendants()
-        ActorSystemBase.transportType = sealed.install(secret.encode(), node.control_host)
-        MultiProcAdmin.logDefs = _LOGGER  # Thespian 4.0.1 looks for it under this name when its logger has died
-        self._system = ActorSystem("multiprocTCPBase", self._capabilities(node), logDefs=_LOGGER)
-        self._manager = self._system.createActor(NodeManager)
-        up = self._system.ask(
-            self._manager,
-            NodePlan(self._settings, self._workers, self._worker, verdict_fd, self.control_port),
-            START_S + 5,
-        )
-        os.close(verdict_fd)
-        if isinstance(up, NodeUp):
-            self._manager_fd = os.pidfd_open(up.pid)
-            return up
-        if isinstance(up, WorkerFailed):
-            raise NodeFailed(up.code, up.text)
-        raise NodeFailed("start_timeout", f"the workers did not start within {START_S:g} s")
+        self.manager: Vitals | None = None
+        self.admin: Vitals | None = None
+        self.workers: dict[int, str] = {}  # process id -> incarnation, of all that were ever started
+        self._blueprint = blueprint
+        self._asked = False
+        self._manager_fd = -1
+        self.channel, theirs = Pipe()
+        try:
+            self.starter = self._fork(theirs, tuple(orphans.items()))
+        finally:
+            theirs.close()
 
-    def _capabilities(self, node: NodeSettings) -> dict[str, Any]:
-        convention = {"Convention Address.IPv4": node.convention} if node.convention else {}
-        return {"Admin Port": self.control_port, "Node": node.name, **convention}
+    def _fork(self, channel: Connection, orphans: tuple[tuple[int, str], ...]) -> int:
+        main = os.getpid()
+        pid = os.fork()
+        if pid:
+            return pid
+        try:  # the starter; nothing of the main process's stack may run here
+            _become_starter(channel)
+            plan = NodePlan(
+                settings=self._blueprint.settings,
+                workers=self._blueprint.workers,
+                worker=self._blueprint.worker,
+                channel_fd=channel.fileno(),
+                control_port=self.control_port,
+                main_pid=main,
+                orphans=orphans,
+            )
+            failed = _start(plan, self._blueprint.secret)
+            if failed is not None:
+                channel.send(failed)
+        except BaseException as error:
+            channel.send(NodeEnded("start_failed", f"the node's processes could not be started: {error!r:.500}"))
+        finally:
+            os._exit(0)
 
-    def fileno(self) -> int:
-        """Readable when the node has ended."""
+    # --- what it says ----------------------------------------------------------------------------------------------
+
+    def hear(self) -> list[Any]:
+        """What has come since: `NodeUp`, `NodeEnded`. The rest is understood here."""
+        heard = []
+        while self.channel.poll():
+            match message := self.channel.recv():
+                case ManagerBorn():
+                    self.manager = Vitals.of(message.pid, self.watchdog_s)
+                    self.admin = Vitals.of(message.admin_pid, self.watchdog_s)
+                    self._manager_fd = _pidfd(message.pid)
+                case WorkerBorn():
+                    self.workers[message.pid] = message.incarnation
+                case Seen():
+                    self._seen(message)
+                case _:
+                    heard.append(message)
+        return heard
+
+    def _seen(self, message: Seen) -> None:
+        self._asked = False
+        if self.manager and self.admin:
+            self.manager.answered()
+            if message.admin_answers:
+                self.admin.answered()
+
+    @property
+    def manager_fd(self) -> int:
+        """Readable when the manager has ended; -1 before it has said that it is there."""
         return self._manager_fd
 
-    def drain(self, limit_s: float) -> None:
-        """No new calls; the node ends when the last call has ended, or is told to."""
-        self._system.tell(self._manager, DrainNode(limit_s))
+    def look(self, interval_s: float) -> str:
+        """Once in `interval_s`: what is wrong with the node's own processes, in words; "" while nothing is."""
+        if self.manager is None or self.admin is None:
+            return "the starter has ended before its time" if process.has_ended(self.starter) else ""
+        for name, vitals in (("manager", self.manager), ("admin", self.admin)):
+            if process.has_ended(vitals.pid):
+                return f"the node's {name}, process {vitals.pid}, has ended"
+            if verdict := vitals.look(interval_s):
+                return f"the node's {name}, process {vitals.pid}, is {verdict}"
+            if name == "manager" and vitals.silent_s > interval_s:
+                break  # who tells of the admin is late himself
+        if not self._asked:
+            self._asked = True
+            self.tell(Look())
+        return ""
 
-    def verdict(self) -> Verdict:
-        """After its end: why it has ended."""
-        ready, _, _ = select.select([self._verdict], [], [], 0)
-        line = os.read(self._verdict, 65536) if ready else b""
-        if not line:
-            return Verdict("manager_died", "the node's manager was killed, and its workers with it")
-        return Verdict(**json.loads(line))
+    def tell(self, order: object) -> None:
+        """An order for the manager; one that is hung has room for some."""
+        try:
+            self.channel.send(order)
+        except OSError as error:
+            log.error("the node's manager cannot be told %s: %s", type(order).__name__, error)
+
+    # --- its end ---------------------------------------------------------------------------------------------------
+
+    def leave(self) -> None:
+        """It was drained: say goodbye to the other nodes, if there are any, then end what is left."""
+        if self._blueprint.settings.node.convention:
+            _within(_GOODBYE_S, os.fork() or _say_goodbye(self.control_port, self._blueprint))
+        self.kill()
+
+    def kill(self) -> None:
+        """End the node's own processes, but no worker. Returns when they have ended."""
+        pids = [self.starter, *(vitals.pid for vitals in (self.admin, self.manager) if vitals)]
+        for pid in pids:
+            process.kill(pid)
+        for pid in pids:
+            _within(_GONE_S, pid)
 
     def close(self) -> None:
-        """End what is left: Thespian's own processes."""
-        self._system.shutdown()
-        process.reap()
+        """Let go of the descriptors."""
+        self.channel.close()
+        if self._manager_fd >= 0:
+            os.close(self._manager_fd)
+
+
+def _pidfd(pid: int) -> int:
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:  # it has ended: the next look sees that
+        return -1
+
+
+def _within(limit_s: float, pid: int) -> None:
+    """Wait until a process has ended, but not for ever."""
+    if (descriptor := _pidfd(pid)) >= 0:
+        select.select([descriptor], [], [], limit_s)
+        os.close(descriptor)
+
+
+# --- in the starter --------------------------------------------------------------------------------------------------
+
+
+def _become_starter(channel: Connection) -> None:
+    """Forget what only the main process needs: its handlers, and its descriptors with the ports that it keeps.
+
+    Whoever reads its output, or waits for the end of it, must not wait for workers that end their calls.
+    """
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    process.forget_descriptors([sys.stderr.fileno(), channel.fileno()])
+
+
+def _start(plan: NodePlan, secret: bytes) -> NodeEnded | None:
+    """Start Thespian and the manager, who reports to the main process by himself from then on."""
+    system = _system(plan.settings.node, plan.control_port, secret)
+    taken = system.ask(system.createActor(NodeManager), plan, _TAKEN_S)
+    if isinstance(taken, PlanTaken):
+        return None
+    return NodeEnded("start_timeout", f"the node's manager was not at work within {_TAKEN_S:g} s")
+
+
+def _system(node: NodeSettings, port: int, secret: bytes) -> ActorSystem:
+    os.environ.update(_HEARTBEAT)
+    thesplog_control(useLogging=False, tmpFileMaxSize=0)  # no file in /tmp; what matters is logged by us
+    ActorSystemBase.transportType = sealed.install(secret, node.control_host)
+    MultiProcAdmin.logDefs = _LOGGER  # Thespian 4.0.1 looks for it under this name when its logger has died
+    convention = {"Convention Address.IPv4": node.convention} if node.convention else {}
+    return ActorSystem("multiprocTCPBase", {"Admin Port": port, "Node": node.name, **convention}, logDefs=_LOGGER)
+
+
+def _say_goodbye(port: int, blueprint: Blueprint) -> int:
+    """In a process of its own: shut Thespian down in good order, which deregisters the node from its convention."""
+    try:
+        _system(blueprint.settings.node, port, blueprint.secret).shutdown()
+    finally:
+        os._exit(0)
 
 
 # The logger writes what Thespian's own processes log; a manager and a worker log by themselves.

@@ -1,7 +1,9 @@
 """What a process of a node does for itself: it dies with its parent, keeps its own logging, tells how others ended.
 
-The tree is: the main process, Thespian's admin (which detaches itself by a second fork), the admin's logger and the
-manager, the manager's workers. The kernel kills each of them when its parent dies, however it dies.
+The tree is: the main process, a starter that leaves when the node stands, Thespian's admin (which detaches itself by a
+second fork and is adopted by the main process), the admin's logger and the manager, the manager's workers. The kernel
+kills each of them when its parent dies, however it dies; all but the workers, whose calls outlive a manager: they watch
+it, and the main process adopts them (`actors/node/worker.py`).
 """
 
 from __future__ import annotations
@@ -17,22 +19,24 @@ from collections.abc import Iterable
 from pathlib import Path
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # prctl(2)
-_ADMIN = 2  # forks between the main process and the admin: the process between the two leaves at once
+_ADMIN, _WORKER = 3, 5  # forks below the main process: 1 is the starter, 2 leaves at once, 4 the manager
 _ADOPTED_S = 5.0
 
 # Thespian replaces these in its processes by ones that send each record as a message; these here write.
 _ROOT, _LOGGERS = logging.root, logging.Logger.manager
 
 _generation = 0
-_pid = os.getpid()
+_pid = _main = os.getpid()
 
 
 def bind_descendants() -> None:
-    """From now on what this process forks, and what that forks, is killed when its parent ends. Linux only.
+    """From now on what this process forks, and what that forks, is killed when its parent ends, but for workers.
 
-    Call it once, in the main process, before the first ActorSystem. The main process adopts the admin, which has
-    detached itself, and with it every process of the node whose parent is gone: it must reap them (`reap`).
+    Linux only. Call it once, in the main process. It adopts every process below it whose parent is gone, and must reap
+    them (`reap`).
     """
+    global _main
+    _main = os.getpid()
     if sys.platform != "linux":
         return
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
@@ -45,8 +49,9 @@ def _bind() -> None:
     parent, _pid = _pid, os.getpid()
     if _generation == _ADMIN:
         _wait_until_adopted(parent)
-        parent = os.getppid()
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        parent = _main
+    if _generation != _WORKER:
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before we asked
         os._exit(1)
 
@@ -78,6 +83,40 @@ def keep_logging() -> None:
 def children() -> set[int]:
     """The process ids of the children of the calling thread."""
     return {int(pid) for pid in Path("/proc/thread-self/children").read_text().split()}
+
+
+def state(pid: int) -> str:
+    """The kernel's letter (proc(5)): R, S, D: it lives, T: it is stopped, Z: it has ended; "" if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return ""
+
+
+def has_ended(pid: int) -> bool:
+    return state(pid) in ("", "Z", "X")
+
+
+def waited_s(pid: int) -> float:
+    """How long it could have run, in all, while others had the CPU; 0 where the kernel does not tell."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0
+
+
+def forget_descriptors(kept: Iterable[int]) -> None:
+    """Let go of every descriptor that this process has inherited, standard input and output too, but `kept`.
+
+    Each becomes /dev/null, so that its number is not given to another while an object still thinks to own it.
+    """
+    nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    spared = {nothing, *kept}
+    for number in sorted(int(name) for name in os.listdir("/proc/self/fd")):
+        if number not in spared:
+            with contextlib.suppress(OSError):  # the folder's own
+                os.fstat(number)
+                os.dup2(nothing, number, inheritable=False)
 
 
 def memory_mb(pid: int) -> float:

@@ -2,6 +2,11 @@
 
 The main thread is Thespian's. It forwards between the manager and the loop, watches the loop, and never creates an
 actor: a process that it forked would inherit the listening sockets and keep connections that nobody answers.
+
+Its calls outlive the control plane. If the manager is lost the worker serves on, and takes calls as long as nobody else
+does: the main process starts another node on the same ports and then sends SIGTERM, at which it lets go of the ports
+and ends with its last call, after NODE__ORPHAN_S at the latest. If the main process is lost, nobody starts another: it
+lets go of the ports at once, and the calls have what a drain gives them, NODE__DRAIN_S.
 """
 
 from __future__ import annotations
@@ -130,6 +135,10 @@ class LoopThread:
         """The main thread: the worker has nothing more to do."""
         self.call(self._over.set)
 
+    def orphaned(self) -> None:
+        """The main thread: there is no manager any more to be asked."""
+        self.call(self._link.orphaned)
+
     def where(self) -> str:
         """Where the thread is just now, for the log."""
         frame = sys._current_frames().get(self._thread.ident or 0)
@@ -203,15 +212,19 @@ class WorkerProcess(Actor):  # type: ignore[misc]
         process.keep_logging()
         self._bridge = Bridge()
         self._thread: LoopThread | None = None
+        self._alone = self._is_drained = False  # alone: without a manager
+        self._watched: dict[int, Callable[[], None]] = {self._bridge.fileno(): self._collect}
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, self._terminated)
+        signal.signal(signal.SIGQUIT, self._told_to_end)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
 
     def receiveMessage(self, message: Any, sender: ActorAddress) -> ThespianWatch:
         match message:
             case WatchMessage():
-                for item in self._bridge.collect():
-                    self._forward(item)
+                for descriptor in message.ready:
+                    self._watched.get(descriptor, self._collect)()
             case StartWorker():
                 self._start(message, sender)
             case Ping():
@@ -226,26 +239,43 @@ class WorkerProcess(Actor):  # type: ignore[misc]
                 self._thread.end()
             case Asked() | Answer() if self._thread:
                 self._thread.deliver(message)
-        return ThespianWatch([self._bridge.fileno()])
+        return ThespianWatch(list(self._watched))
 
     def _start(self, start: StartWorker, manager: ActorAddress) -> None:
         self._manager, self._incarnation, self._number = manager, start.incarnation, start.number
         settings = start.plan.settings.node
         self._interval_s = min(1.0, settings.watchdog_s / 3)
-        self._drain_s, self._lag_ms = settings.drain_s, 0.0
+        self._drain_s, self._orphan_s, self._lag_ms = settings.drain_s, settings.orphan_s, 0.0
         self._watchdog = Watchdog.within(settings.watchdog_s, self._interval_s)
+        self._watch_process(start.manager_pid, self._orphaned)
+        self._watch_process(start.plan.main_pid, self._abandoned)
         self._thread = LoopThread(start, self._bridge)
         self._thread.start()
 
+    def _collect(self) -> None:
+        for item in self._bridge.collect():
+            self._forward(item)
+
     def _forward(self, item: Any) -> None:
-        if isinstance(item, _Reply):
-            self.send(item.to, item.message)
-            return
-        self.send(self._manager, item)
-        if isinstance(item, WorkerUp):
-            self._watch()
-        elif isinstance(item, WorkerFailed | WorkerLeaves):
-            self.send(self.myAddress, ActorExitRequest())
+        if not self._alone:
+            to, message = (item.to, item.message) if isinstance(item, _Reply) else (self._manager, item)
+            self.send(to, message)
+        match item:
+            case WorkerUp():
+                self._watch()
+            case WorkerDrained():
+                self._is_drained = True
+                self._end_if_alone()
+            case WorkerFailed() | WorkerLeaves() if self._alone:
+                logging.shutdown()
+                os._exit(0)
+            case WorkerFailed() | WorkerLeaves():
+                self.send(self.myAddress, ActorExitRequest())
+
+    def _end_if_alone(self) -> None:
+        """Drained, it waits for the others of its node, but not for a manager that is gone."""
+        if self._is_drained and self._alone and self._thread is not None:
+            self._thread.end()
 
     # --- the loop is watched ---------------------------------------------------------------------------------------
 
@@ -263,7 +293,48 @@ class WorkerProcess(Actor):  # type: ignore[misc]
         self._lag_ms = (time.monotonic() - asked_s) * 1000
         self._watchdog.answered()
 
+    # --- the end ---------------------------------------------------------------------------------------------------
+
     def _terminated(self, number: int, frame: object) -> None:
-        """SIGTERM to this process alone: end in good order; the manager starts another."""
+        """SIGTERM to this process alone: end in good order; the manager starts another, or has a successor."""
         if self._thread is not None:
-            self._thread.drain(DrainWorker(self._drain_s, "terminated", refuse=False))
+            self._drain(self._orphan_s if self._alone else self._drain_s, "terminated")
+
+    def _told_to_end(self, number: int, frame: object) -> None:
+        """SIGQUIT: the calls end now, and what they have left is written."""
+        if self._thread is not None:
+            self._thread.end()
+
+    def _drain(self, limit_s: float, reason: str) -> None:
+        assert self._thread is not None
+        self._thread.drain(DrainWorker(limit_s, reason, refuse=False))
+
+    # --- who is above ----------------------------------------------------------------------------------------------
+
+    def _watch_process(self, pid: int, gone: Callable[[], None]) -> None:
+        """Call `gone` once, when that process has ended."""
+        try:
+            descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            os._exit(0)  # it has ended before we have begun
+
+        def ended() -> None:
+            del self._watched[descriptor]
+            os.close(descriptor)
+            gone()
+
+        self._watched[descriptor] = ended
+
+    def _orphaned(self) -> None:
+        assert self._thread is not None
+        self._alone = True
+        log.warning("worker %d: its manager is gone: it serves on until there is a successor", self._number)
+        self._thread.orphaned()
+        self._end_if_alone()
+
+    def _abandoned(self) -> None:
+        log.error(
+            "worker %d: the main process is gone: no new calls, %g s for those that run", self._number, self._drain_s
+        )
+        self._alone = True
+        self._drain(self._drain_s, "drained")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -51,6 +52,8 @@ class NodeProcess:
         while True:
             try:
                 response = await _fetch(self._operator["url"] + path, method=method, headers=headers, body=body)
+                if b"node_silent" in response.body:  # the manager hangs, or is gone
+                    raise ConnectionError(response.body)
                 assert response.code == 200, response.body
                 return json.loads(response.body)
             except OSError:  # a worker that has just died, or hangs, had taken the connection
@@ -158,8 +161,11 @@ async def start_node(tmp_path: Path) -> AsyncIterator[StartNode]:
     yield start
     for node in nodes:
         if node.process.returncode is None:
-            pids.update(descendants(node.process.pid))
+            pids.update(below := descendants(node.process.pid))
             node.process.kill()
+            for pid in below:  # workers with calls would finish them
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         await node.process.wait()
     await until(lambda: not any(map(alive, pids)), 3.0)
 

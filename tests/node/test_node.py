@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import stat
 import time
@@ -11,7 +10,7 @@ import time
 import pytest
 
 from scripts.caller.call import place_call
-from tests.node.conftest import StartNode, alive, descendants, parent, until
+from tests.node.conftest import StartNode, alive, descendants, until
 
 
 async def test_it_starts_within_three_seconds_and_all_workers_answer(start_node: StartNode) -> None:
@@ -81,16 +80,3 @@ async def test_killing_the_main_process_leaves_nothing(start_node: StartNode) ->
     node.signal(signal.SIGKILL)
     await node.ended()
     await until(lambda: not any(map(alive, pids)), 5.0)
-
-
-@pytest.mark.parametrize("who", ["manager", "admin"])
-async def test_killing_the_manager_takes_the_workers_with_it(start_node: StartNode, who: str) -> None:
-    node = await start_node("--workers", "2")
-    pids = descendants(node.process.pid)
-    manager = await node.manager()
-    os.kill(manager if who == "manager" else parent(manager), signal.SIGKILL)
-    assert await node.ended(15) == 1
-    await until(lambda: not any(map(alive, pids)), 5.0)  # the kernel ends them, a moment after their parent
-    assert [line for line in node.log.splitlines() if line.startswith("callboard: ")] == [
-        "callboard: manager_died: the node's manager was killed, and its workers with it"
-    ]

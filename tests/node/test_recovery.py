@@ -175,7 +175,8 @@ async def test_a_dead_logger_is_of_no_consequence(start_node: StartNode) -> None
 async def test_calls_of_a_dead_node_are_closed_by_the_next_one(start_node: StartNode, sentences) -> None:
     node = await start_node("--workers", "1")
     tasks = await hold_calls(node, sentences, 2)
-    node.signal(signal.SIGKILL)
+    for pid in (node.process.pid, *descendants(node.process.pid)):  # a machine that loses its power
+        os.kill(pid, signal.SIGKILL)
     await node.ended()
     reports = await asyncio.gather(*tasks, return_exceptions=True)
     assert not any(isinstance(report, CallReport) and report.answered for report in reports)

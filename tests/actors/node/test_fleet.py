@@ -8,7 +8,7 @@ from actors.supervision import GiveUp, Restart
 
 
 def member(fleet: Fleet, number: int, state: State = State.UP, born_s: float = 0.0) -> Member:
-    made = Member(number, fleet.incarnation(number), object(), 1000 + number, born_s, Watchdog(3), state)
+    made = Member(number, fleet.incarnation(number), object(), 1000 + number, born_s, Watchdog(3), Watchdog(20), state)
     fleet.members.append(made)
     return made
 
@@ -95,3 +95,32 @@ def test_a_watchdog_counts_unanswered_questions() -> None:
     assert [dog.asked() for _ in range(4)] == [True, True, True, False]
     dog.answered()
     assert dog.asked()
+
+
+def test_a_worker_without_a_process_is_tried_again_with_back_off_and_two_lines(caplog) -> None:
+    fleet = Fleet("callboard", 2)
+    assert fleet.due(0.0) == [0, 1]
+    delays_s = []
+    for _ in range(8):
+        delays_s.append(fleet.not_started(0, 0.0))
+        fleet.put_off(0, 100.0)
+    assert delays_s == [0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 10.0, 10.0]
+    assert fleet.due(99.0) == [1]
+    assert fleet.due(100.0) == [0, 1]
+    fleet.started(0)
+    member(fleet, 0)
+    assert fleet.due(200.0) == [1]
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+
+
+def test_orphans_are_known_until_they_have_ended() -> None:
+    fleet = Fleet("callboard", 1, {7: "callboard/0/x", 8: "callboard/1/y"})
+    member(fleet, 0)
+    assert [(row["pid"], row["worker"], row["state"]) for row in fleet.rows(1.0)] == [
+        (7, 0, "orphaned"),
+        (8, 1, "orphaned"),
+        (1000, 0, "up"),
+    ]
+    fleet.lose_orphans(lambda pid: pid == 8)
+    assert fleet.orphans == {7: "callboard/0/x"}
+    assert fleet.lost == {"callboard/1/y"}
