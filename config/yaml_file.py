@@ -187,7 +187,7 @@ class _Builder:
     def _scalar(self, node: yaml.Node, path: Where) -> Any:
         try:
             value = self._loader.construct_object(node)
-        except (yaml.YAMLError, ValueError, OverflowError):  # an unknown tag; 2026-02-31; a number of 5,000 digits
+        except Exception:  # an unknown tag; 2026-02-31; 5,000 digits; `!!int ''` is an IndexError within PyYAML
             self._add(path, f"YAML cannot read {node.value!r:.60} as {node.tag.rpartition(':')[2]}: put it in quotes")
             return str(node.value)
         if isinstance(value, str):
