@@ -69,15 +69,18 @@ class ContextRepository:
         except IntegrityError:  # the carrier's other attempt has made it since we looked
             return self._open(call)
 
-    def claim(self, context_id: UUID, provider: str, owner: str = "") -> CallContext:
+    def claim(self, context_id: UUID, provider: str, owner: str = "", project_id: int | None = None) -> CallContext:
         """The context, which from now on belongs to whoever called this, and to nobody else.
 
         `owner` (a worker's incarnation) is noted in the conversation, so that `close_lost` finds it.
-        Raises `UnknownContext` (also for another provider's), `ContextUsed`, `ContextLost`, `ContextExpired`, and
-        `KeyRevoked` where the key that announced the call is of no use any more.
+        `project_id` is that of the key that was shown, if one was.
+        Raises `UnknownContext` (also for another provider's and another project's), `ContextUsed`, `ContextLost`,
+        `ContextExpired`, and `KeyRevoked` where the key that announced the call is of no use any more.
         """
         now, table = self._now(), CallContextTable
         is_it = (table.id == context_id) & (table.provider == provider)
+        if project_id is not None:
+            is_it &= table.project_id == project_id
         is_open = table.claimed_at.is_(None) & (table.expires_at > now)
         with self._database.write() as session:
             done: CursorResult[Any] = session.connection().execute(

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
 DATABASE = "callboard.db"
 _SQLITE = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal")
-_OURS = frozenset((*_SQLITE, "operator.json", "spool", "serve.log"))
+_OURS = frozenset((*_SQLITE, "operator.json", "spool", "serve.log", "lost+found"))
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 

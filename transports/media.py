@@ -29,11 +29,11 @@ class MediaSocket(Handler):
         self.provider = spec.name
         key = accept_key(self)
         identity = context_id(context or self.get_query_argument("contextId", ""))
-        await self.authenticate(spec, knows_context=True)
+        shown = await self.authenticate(spec, knows_context=True)
         self.check_signature(spec)
         services = self.services
         with services.gate.enter():
-            claimed = await services.claim(identity, spec.name, self._guesser())
+            claimed = await services.claim(identity, spec.name, self._guesser(), shown)
             wire = partial(self._wire, spec.wire, claimed)
             if not await take_over(self, key, wire):
                 peer, line = str(self.request.remote_ip), "peer left before its upgrade: provider=%s peer=%s"

@@ -92,25 +92,26 @@ class AppServices:
         object.__setattr__(self, "hosts", Hosts.from_settings(settings))
         object.__setattr__(self, "versions", Versions(self.database, self.prepare))
 
-    async def claim(self, context_id: UUID, provider: str, peer: str = "") -> CallContext:
+    async def claim(self, context_id: UUID, provider: str, peer: str = "", key: ApiKey | None = None) -> CallContext:
         """As `ContextRepository.claim`, for this worker; on the same trip `versions` learns the call's assistant.
 
         Raises `TooManyGuesses` too; without a `peer` nobody is counted.
         """
         guesses, loop = self.guesses, asyncio.get_running_loop()
+        project = key.project_id if key else None
         if not peer:
-            return await self.database.run(self._claim, context_id, provider)
+            return await self.database.run(self._claim, context_id, provider, project)
         guesses.check(peer, loop.time())
         try:
-            context = await self.database.run(self._claim, context_id, provider)
+            context = await self.database.run(self._claim, context_id, provider, project)
         except UnknownContext:
             guesses.missed(peer, loop.time())
             raise
         guesses.hit(peer, loop.time())
         return context
 
-    def _claim(self, context_id: UUID, provider: str) -> CallContext:
-        context = self.contexts.claim(context_id, provider, self.owner)
+    def _claim(self, context_id: UUID, provider: str, project: int | None) -> CallContext:
+        context = self.contexts.claim(context_id, provider, self.owner, project)
         with suppress(CallboardError):  # whoever starts the call asks again, and has somewhere to write its end
             self.versions.load(context)
         return context

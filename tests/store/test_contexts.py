@@ -154,3 +154,11 @@ def test_a_revoked_keys_contexts_are_not_claimed_and_not_used_up(database: Datab
     again = contexts.open_context(assistant, "twilio", "+1", provider_call_id="CA1", api_key_id=second.id)
     assert again.id == made.id
     assert contexts.claim(made.id, "twilio").api_key_id == second.id
+
+
+def test_another_projects_key_claims_nothing(database: Database, assistant: Assistant) -> None:
+    contexts = ContextRepository(database)
+    made = contexts.open_context(assistant, "twilio", "+1")
+    with pytest.raises(UnknownContext):
+        contexts.claim(made.id, "twilio", project_id=made.project_id + 1)
+    assert contexts.claim(made.id, "twilio", project_id=made.project_id).id == made.id
