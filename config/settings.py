@@ -185,6 +185,9 @@ class LimitSettings(Group):
     """What one worker takes before it refuses."""
 
     max_calls: int = Field(400, ge=1, le=100_000, description="Simultaneous calls of one worker")
+    shed: bool = Field(
+        True, description="Refuse new calls while a worker cannot keep up with those that it has; see docs/overload.md"
+    )
     calls_per_minute: int = Field(
         0,
         ge=0,

@@ -55,7 +55,7 @@ class Gate:
         self.draining = False
         self.overload: Callable[[], str] = lambda: ""  # why the worker cannot keep up; "" while it does
         self.overloaded_s: Callable[[], float] = lambda: math.inf  # for so long
-        self.rush: Callable[[int], str] = lambda live_calls: ""  # why one more now is too much; "" counts it
+        self.rush: Callable[[], str] = lambda: ""  # why one more now is too much; "" counts it
         self._entering = 0
 
     @property
@@ -93,7 +93,7 @@ class Gate:
     def announce(self) -> None:
         """A call is announced, whose media will `enter` in a moment. Raises as `check`."""
         self.check()
-        if why := self.rush(self.calls):
+        if why := self.rush():
             raise Overloaded(f"the worker takes no call just now: {why}")
 
     @contextmanager

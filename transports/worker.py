@@ -128,7 +128,8 @@ class Worker:
             prepare=self.registry.prepare,
         )
         gate, load = self._app.gate, self.load
-        gate.overload, gate.overloaded_s, gate.rush = lambda: load.reason, lambda: load.overloaded_s, load.rush
+        if settings.limits.shed:
+            gate.overload, gate.overloaded_s, gate.rush = lambda: load.reason, lambda: load.overloaded_s, load.rush
         self._leases = Leases(self.shared, self.link.incarnation, self._app.live_contexts)
         self._leases.start()
         self._warn_of_few_descriptors()

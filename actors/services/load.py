@@ -7,7 +7,7 @@ Two signs, both smoothed over a second or two, so that one long hiccup is none:
   cannot see: a handler that blocks, an engine that is short of CPU, a disk.
 
 Signs must last for `TRIP_S` before it refuses, and be gone for `CLEAR_S` before it takes calls again. Calls that all
-begin at once would be in before the signs are there: each counts from its beginning for what calls here cost (`rush`).
+begin at once would be in before the signs are there: each counts from its beginning for what a call costs (`rush`).
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ SAMPLE_S = 0.25  # how often the demand is read: 15 us each
 LATEST_SMOOTHING = 0.4  # as below, in half a second
 DEMAND_SMOOTHING = 0.15  # weight of a new sample: half of it is forgotten after 4 samples, a second
 TOO_MUCH_DEMAND, ENOUGH_DEMAND = 0.90, 0.75  # of one core; a thread that wants more than all of it only lags more
+LATE_S = 0.005  # a thread that wants all of a core and is not late at all has found its place
 TOO_MUCH_LAG_S, ENOUGH_LAG_S = 0.05, 0.02
 TOO_MUCH_ENGINE_LAG_S, ENOUGH_ENGINE_LAG_S = 0.5, 0.2
 TRIP_S, CLEAR_S = 2.0, 3.0
 RUSH_S = 0.75  # a call that began so long ago is felt
 RUSH_DEMAND = 1.2  # of one core: what is felt now has the beginnings in it, which soon cost less
 BEGINNING = 2.0  # what a call costs at its beginning, in costs of a call that runs
-LEAST_COST = 0.003  # of a core, of a call that runs; where there are too few to tell
-TELLING_CALLS = 20
+COST = 0.003  # of a core, of a call that runs; a slower machine is felt soon enough
 
 
 class ThreadDemand:
@@ -100,15 +100,12 @@ class Load:
         else:
             log.warning("no longer overloaded: calls are taken again")
 
-    def rush(self, live_calls: int) -> str:
+    def rush(self) -> str:
         """Why one more call now would be too much, with those that have just begun; "" takes it, and counts it."""
         now = self._now()
         while self._began and now - self._began[0] >= RUSH_S:
             self._began.popleft()
-        cost = LEAST_COST
-        if live_calls >= TELLING_CALLS:
-            cost = max(cost, self.demand / live_calls)
-        if self._began and self._latest_demand + BEGINNING * cost * (len(self._began) + 1) >= RUSH_DEMAND:
+        if self._latest_demand + BEGINNING * COST * (len(self._began) + 1) >= RUSH_DEMAND:
             return f"it wants {100 * self._latest_demand:.0f} % of a core, and {len(self._began)} calls have just begun"
         self._began.append(now)
         return ""
@@ -118,7 +115,10 @@ class Load:
     ) -> list[str]:
         """What is above these bounds, in words for people."""
         found = (
-            (self.demand >= demand, f"it wants {100 * self.demand:.0f} % of a core"),
+            (
+                self.demand >= demand and self._work.smooth_lag_s >= LATE_S,
+                f"it wants {100 * self.demand:.0f} % of a core",
+            ),
             (self._work.smooth_lag_s >= lag_s, f"it lags by {1000 * self._work.smooth_lag_s:.0f} ms"),
             (self.engine_lag_s >= engine_lag_s, f"its speech engines lag by {1000 * self.engine_lag_s:.0f} ms"),
         )

@@ -70,6 +70,7 @@ async def open_house(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Ho
             "HTTP__PORT": "0",
             "AUDIOSOCKET__PORT": "0",
             "AUTH__MODE": "open",
+            "LIMITS__SHED": "false",  # callers and worker share a loop here, and cores with other tests
             "EXTRA_PROVIDERS": "tests.fakes.steady,tests.fakes.providers",
         }
         worker = Worker(load_settings({**base, **environment}))

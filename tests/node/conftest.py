@@ -182,6 +182,7 @@ async def _serve(folder: Path, options: tuple[str, ...], environment: dict[str, 
         )
         command += ["--assistant", str(file)]
     base = {"AUTH__MODE": "open", "EXTRA_PROVIDERS": PROVIDERS, "PYTHONPATH": os.getcwd(), "DATA_DIR": str(folder)}
+    base["LIMITS__SHED"] = "false"  # other tests want the cores, too
     with (folder / "log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
             *command,

@@ -50,7 +50,7 @@ def test_a_worker_at_three_quarters_of_its_core_takes_calls(worker: Worker) -> N
 
 
 def test_one_that_wants_more_than_its_core_refuses_and_says_why(worker: Worker) -> None:
-    changes = worker.run(30.0, 0.97)
+    changes = worker.run(30.0, 0.97, late_s=0.012)
     assert [overloaded for _, overloaded in changes] == [True]
     assert TRIP_S < changes[0][0] < TRIP_S + 3.0
     assert worker.load.reason == "it wants 97 % of a core"
@@ -84,18 +84,26 @@ def test_a_hog_of_a_second_changes_nothing(worker: Worker, late_s: float) -> Non
 
 
 def test_a_load_at_the_edge_does_not_flap(worker: Worker) -> None:
-    worker.run(30.0, 1.0)
-    changes = [change for _ in range(60) for change in (*worker.run(1.0, 0.92), *worker.run(1.0, 0.7))]
+    worker.run(30.0, 1.0, 0.012)
+    changes = [change for _ in range(60) for change in (*worker.run(1.0, 0.92, 0.012), *worker.run(1.0, 0.7, 0.012))]
     assert changes == []
     assert worker.load.overloaded
 
 
 def test_calls_that_all_begin_at_once_are_counted_before_they_are_felt(worker: Worker) -> None:
-    """100 calls cost 0.6 of a core: there is room for some 50 that begin at once, whatever is felt of them."""
-    taken = [worker.load.rush(100) == "" for _ in range(200)]
-    assert 40 <= sum(taken) <= 60 and taken == sorted(taken, reverse=True)
+    """0.6 of the core is used: there is room for 100 that begin at once, whatever is felt of them."""
+    taken = [worker.load.rush() == "" for _ in range(200)]
+    assert 90 <= sum(taken) <= 110 and taken == sorted(taken, reverse=True)
     worker.run(3.0, 0.8)
-    assert worker.load.rush(150) == ""
+    assert worker.load.rush() == ""
+
+
+def test_forty_in_four_seconds_on_a_machine_that_others_use_are_no_rush(worker: Worker) -> None:
+    """Little is left, but these few do not matter; whether it lags in the end is another question."""
+    for _ in range(40):
+        worker.beat(0.05, 0.85)
+        worker.beat(0.05, 0.85)
+        assert worker.load.rush() == ""
 
 
 def test_three_hundred_calls_in_fifteen_seconds_are_no_rush(worker: Worker) -> None:
@@ -103,12 +111,12 @@ def test_three_hundred_calls_in_fifteen_seconds_are_no_rush(worker: Worker) -> N
     worker.run(5.0, 0.0)
     for live in range(300):
         worker.beat(0.05, min(1.0, 0.002 * live + 20 * 0.012))
-        assert worker.load.rush(live) == "" and not worker.load.overloaded, live
+        assert worker.load.rush() == "" and not worker.load.overloaded, live
 
 
 def test_a_thousand_at_once_are(worker: Worker) -> None:
     worker.run(5.0, 0.0)
-    taken = sum(worker.load.rush(0) == "" for _ in range(1000))
+    taken = sum(worker.load.rush() == "" for _ in range(1000))
     assert taken < 250
 
 
