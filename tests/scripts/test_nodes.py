@@ -18,6 +18,8 @@ from scripts import nodes
 from scripts.child_server import ALONE
 from scripts.commands.demo import ASSISTANT
 
+pytestmark = pytest.mark.timeout(300)  # a dozen processes, which a busy machine may take ten times as long for
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -34,7 +36,7 @@ def callboard(environ: dict[str, str]) -> Run:
 
     def run(*argv: str, **more: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "scripts.callboard", *argv]
-        return subprocess.run(command, env=environ | more, capture_output=True, text=True, timeout=60)
+        return subprocess.run(command, env=environ | more, capture_output=True, text=True, timeout=120)
 
     return run
 
@@ -53,7 +55,7 @@ async def serving(
     )
     assert process.stdout is not None
     try:
-        yield process, json.loads(await asyncio.wait_for(process.stdout.readline(), 30))
+        yield process, json.loads(await asyncio.wait_for(process.stdout.readline(), 120))
     finally:
         if process.returncode is None:
             process.terminate()
