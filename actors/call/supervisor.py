@@ -279,6 +279,8 @@ class Call(Dispatcher):
         match decision:
             case Restart(delay_s=delay_s, with_work=with_work):
                 self.conversation.lost(now, role)
+                if role == "transcriber":
+                    self._send("transport", RouteAudio(None))  # it is kept there meanwhile
                 self._restart_in(max(delay_s, self._services.replacements.take()), role, "" if with_work else work)
             case GiveUp():
                 self._give_up(role, error)

@@ -24,6 +24,7 @@ class Transcriber(SessionMember):
 
     role = "transcriber"
     kind: ClassVar[Kind] = "stt"
+    mailbox_limit = 2000  # a replay of 30 s in pieces of 20 ms comes at once, and none of it is stale
 
     def __init__(self) -> None:
         super().__init__()

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
+import pytest
+from thespian.actors import ActorExitRequest
+
+from actors.call.replay import LIMIT_MS
+from actors.call.transcriber import Transcriber
+from actors.loop.actor import LoopActor
+from actors.loop.local import Local
+from actors.media.audio import PCM_8K
+from actors.media.inbound import SHORT_MS
+from actors.messages import Heard, OpenTranscriber, Transcript
+from config.assistant import ProviderChoice, Stalls
 from tests.actors.call.conftest import Theatre
 from tests.fakes.providers import FAULTS
 
@@ -37,3 +48,37 @@ async def test_a_successor_that_opens_late_understands_every_word_too(theatre: T
         ("user", "alpha bravo charlie"),
         ("assistant", "you said alpha bravo charlie"),
     ]
+
+
+async def test_a_replay_of_half_a_minute_reaches_the_successor_whole(theatre: Theatre):
+    """All at once, and before its session is open: nothing of it is too late to be heard."""
+    opening = OpenTranscriber(
+        ProviderChoice(provider="fake", open_s=0.2), PCM_8K, "en-US", (), 700, Stalls(), theatre.services
+    )
+    system, told = theatre.system, list[object]()
+    call = system.createActor(Listener)
+    system.tell(call, Local(told))
+    system.tell(call, opening)
+    pieces = [Heard(bytes(320), at_ms, at_ms + SHORT_MS, True) for at_ms in range(0, int(LIMIT_MS), SHORT_MS)]
+    system.tell(call, Local(pieces))
+    phone = theatre.call()
+    await phone.until(lambda: any(isinstance(message, Transcript) for message in told), 5, "for a sign of life")
+    (transcriber,) = [cell for cell in theatre.company() if cell.inspect().get("heard_ms", 0) >= LIMIT_MS]
+    assert transcriber.inspect()["heard_ms"] == LIMIT_MS
+    system.tell(call, ActorExitRequest())
+
+
+class Listener(LoopActor):
+    """A supervisor of a transcriber that passes on what it is given, and keeps what it is told."""
+
+    def receiveMessage(self, message: Any, sender: Any) -> None:
+        if isinstance(message, Local) and not message.value:
+            self._told = message.value
+        elif isinstance(message, Local):
+            for piece in message.value:
+                self.send(self._transcriber, piece)
+        elif isinstance(message, OpenTranscriber):
+            self._transcriber = self.createActor(Transcriber)
+            self.send(self._transcriber, message)
+        else:
+            self._told.append(message)
