@@ -14,7 +14,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.attacks.probe import Gap, Probe
+from tests.attacks.probe import Probe
 from tests.node.conftest import NodeProcess, StartNode, start_node  # noqa: F401  a fixture
 
 
@@ -26,8 +26,8 @@ class Scene:
     worker: int
     probe: Probe
 
-    async def attack(self, name: str, seconds: float) -> tuple[Gap, dict[str, Any]]:
-        """The longest gap of the probe meanwhile, and what the attacker says it did."""
+    async def attack(self, name: str, seconds: float) -> tuple[float, dict[str, Any]]:
+        """The longest gap of the probe meanwhile, in seconds, and what the attacker says it did."""
         began_s = time.monotonic()
         host, port = self.node.audiosocket
         process = await asyncio.create_subprocess_exec(
@@ -44,7 +44,7 @@ class Scene:
                 await process.wait()
         assert process.returncode == 0
         await asyncio.sleep(0.1)  # what was begun under attack is finished
-        return self.probe.worst(began_s, time.monotonic()), json.loads(out)
+        return self.probe.worst(began_s, time.monotonic()).blamed_s, json.loads(out)
 
 
 @pytest.fixture

@@ -75,7 +75,9 @@ class Probe:
                 continue
             self.frames += frames
             now_s, cpu_s = time.monotonic(), self._cpu_s()
-            self.gaps.append(Gap(now_s, now_s - last_s - (frames - 1) * FRAME_S, cpu_s - worked_s))
+            # after a stall of its own the worker sends two at once; more were sent one after the other and read late
+            worked = (cpu_s - worked_s) / max(1, frames // 2)
+            self.gaps.append(Gap(now_s, now_s - last_s - (frames - 1) * FRAME_S, worked))
             last_s, worked_s = now_s, cpu_s
             try:
                 self._sock.send(_SILENCE * frames)

@@ -63,6 +63,20 @@ async def test_frames_that_come_with_the_handshake_are_not_lost(site: Site) -> N
     await ears.ended.wait()
 
 
+async def test_a_long_beginning_behind_the_handshake_is_heard_to_its_end(site: Site) -> None:
+    context = await site.context()
+    early = opening(context) + MEDIA * 100
+    assert 16_384 < len(early) < 65_536
+    _, peer = await site.upgrade(f"/v1/talk/twilio/ctx/{context.id}", early=early)
+    _, _, ears = await site.switchboard.call()
+    await ears.wait_for(100)
+    peer.send(MEDIA)
+    await ears.wait_for(101)
+    await peer.close()
+    await ears.ended.wait()
+    assert [event for event, _ in ears.heard] == [*["audio"] * 101, "closed"]
+
+
 async def test_the_worker_cuts_what_is_left(site: Site) -> None:
     context = await site.context()
     _, peer = await site.upgrade(f"/v1/talk/twilio/ctx/{context.id}", early=opening(context))
