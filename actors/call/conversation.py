@@ -299,10 +299,10 @@ class Conversation:
             self._ask_keys(words)
         elif words:
             self._ask(self.history.question_with(words), began_s)
-        elif self.history.question:  # only a sound while we were thinking: the question stands
-            self._ask(self.history.question, began_s)
         elif self._keys:
             self._ask_keys()
+        elif self.history.question:  # only a sound while we were thinking: the question stands
+            self._ask(self.history.question, began_s)
         elif voice_ms >= NOISE_MS and self.assistant.not_understood:
             self._say(self.assistant.not_understood, Purpose.PROMPT)
         else:

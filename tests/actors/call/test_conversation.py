@@ -293,6 +293,17 @@ def test_keys_before_words_are_part_of_what_is_said(stage: Stage):
     assert not stage.sent(Ask, stage.wait(3))
 
 
+def test_keys_pressed_while_a_question_waits_for_its_answer_are_asked_with_it(stage: Stage):
+    stage.heard_on_flush = 0.0
+    stage.caller_says("what is on my account")
+    for digit in "42#":
+        stage.do("dtmf", digit)
+    stage.wait(1.0)
+    stage.do("turn_ended")
+    texts = [m.text for m in stage.sent(Ask)[-1].question.history]
+    assert texts == ["Hello there.", "what is on my account", "pressed 4 2"]
+
+
 def test_a_key_interrupts(stage: Stage):
     stage.caller_says("menu")
     stage.answer("Press one for sales.")

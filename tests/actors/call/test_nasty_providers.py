@@ -65,3 +65,24 @@ async def test_an_outage_beyond_the_patience_ends_with_the_error_message(theatre
     await phone.hears("technical problem", 8)
     end = await theatre.ended(phone)
     assert (end.result, end.reason) == ("upstream_error", "provider_exhausted")
+
+
+@pytest.mark.parametrize("how", ["fail", "exit"])
+async def test_providers_that_are_away_when_the_call_begins(theatre: Theatre, how: str):
+    """Three tries of each: the greeting comes later, and whoever speaks before it is heard."""
+    FAULTS.plant("open", how, times=6)
+    phone = theatre.call(greeting="welcome", filler_message="")
+    phone.say("alpha bravo")
+    await phone.hears("you said alpha bravo", 10)
+    assert FAULTS.struck == [f"open:{how}"] * 6
+
+
+async def test_keys_and_typed_text_during_an_outage_of_the_model(theatre: Theatre):
+    FAULTS.plant("ask", "fail", times=6)
+    phone = theatre.call(**QUIET)
+    await phone.until(lambda: phone.wire.ears is not None, 2, "for the call to open the wire")
+    phone.wire.ears.on_text("alpha bravo")
+    for key in "12#":
+        phone.wire.ears.on_dtmf(key)
+    await phone.hears("you said pressed 1 2", 10)
+    assert await theatre.lines(phone, 2) == [("user", "alpha bravo"), ("user", "[pressed 2 keys]")]
