@@ -200,7 +200,7 @@ class FrontHandler(RequestHandler):
         """Called by `initialize`."""
         self.intake, self.peer = intake, str(self.request.remote_ip)
         self.body = bytearray()
-        self.reads_body = self._given_up = False
+        self.reads_body = self._given_up = self._is_checked = False
         self._silence: asyncio.TimerHandle | None = None
         self._lingering: _Lingering | None = None
         self._body_bytes = _length(self.request.headers.get("Content-Length", "0"))
@@ -226,6 +226,7 @@ class FrontHandler(RequestHandler):
             raise HTTPError(405)
         self._check_length()
         await self.check()
+        self._is_checked = True
         if self._has_body and not self._finished:
             self.reads_body = True
             loop = asyncio.get_running_loop()
@@ -292,8 +293,9 @@ class FrontHandler(RequestHandler):
 
     @property
     def is_unread(self) -> bool:
-        """Whether some of its body was not read, so that the connection is of no use any more."""
-        return self._has_body and len(self.body) != self._body_bytes
+        """Whether some of it was not read, so that the connection is of no use any more: Tornado closes one that was
+        answered by `prepare`, with a body or without."""
+        return not self._is_checked or (self._has_body and len(self.body) != self._body_bytes)
 
     def on_finish(self) -> None:
         self._over()

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from tests.attacks.crowd import CROWDS
 from tests.transports.peers import CONNECTED, STREAM_SID, masked
 from transports.audiosocket import audio_header
 from transports.rtvi import audio_frame, message_frame
@@ -213,6 +214,7 @@ ATTACKS: dict[str, Callable[[Target], None]] = {
     "audiosocket-dtmf-without-a-call": asterisk(lambda: again(KEY), known=False),
     "audiosocket-uuids": random_uuids,
     "media-contexts": random_contexts,
+    **CROWDS,
 }
 
 

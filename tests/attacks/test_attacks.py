@@ -12,7 +12,7 @@ from tests.attacks.conftest import Scene
 
 ATTACK_S = 0.8
 MOST_S = 0.060
-GROUPS = ("rtvi", "twilio", "audiosocket", "")  # the rest: frames of WebSocket, and handshakes
+GROUPS = ("rtvi", "twilio", "audiosocket", "http", "")  # the rest: frames of WebSocket, and handshakes
 
 
 def group(name: str) -> str:

@@ -131,6 +131,18 @@ async def test_chunks_are_counted(site: Site) -> None:
     assert len(site.services.intake) == 0
 
 
+@pytest.mark.parametrize(("path", "status"), [("/nowhere", b"404"), (CALL, b"401"), ("/healthz/", b"200")])
+async def test_a_connection_that_is_closed_is_said_to_be(site: Site, path: str, status: bytes) -> None:
+    peer = await Peer.connect(site.port)
+    peer.send(head("GET", path))
+    async with asyncio.timeout(5):
+        lines = (await peer.reader.readuntil(b"\r\n\r\n")).split(b"\r\n")
+    assert status in lines[0] and (b"Connection: close" in lines) is (status != b"200")
+    if status != b"200":
+        await peer.rest()
+    await peer.close()
+
+
 async def test_a_connection_goes_on_after_a_refusal_without_a_body(site: Site) -> None:
     peer = await Peer.connect(site.port)
     for _ in range(3):
