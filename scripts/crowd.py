@@ -26,6 +26,11 @@ AUDIO_KIND = 0x10
 _SILENCE = bytes(FRAME_BYTES)
 
 
+def audio_frame(pcm: bytes) -> bytes:
+    """20 ms of audio as a caller sends it."""
+    return frame(AUDIO_KIND, pcm)
+
+
 class Phase(Enum):
     """What a caller does."""
 
@@ -49,7 +54,7 @@ class Caller(asyncio.Protocol):
     """One call. `outcome` is "" while it lasts, then refused, lost or done."""
 
     def __init__(self, context_id: bytes, sentence: Sequence[bytes], quiet: Sequence[bytes], began: float) -> None:
-        """`sentence` and `quiet` are frames of 20 ms; `quiet` is repeated."""
+        """`sentence` and `quiet` are frames (`audio_frame`) of 20 ms; `quiet` is repeated."""
         self.began, self.outcome, self.heard = began, "", Heard()
         self._context_id, self._sentence, self._quiet = context_id, sentence, quiet
         self._loop = asyncio.get_running_loop()
@@ -67,7 +72,7 @@ class Caller(asyncio.Protocol):
         """Send the frame that is due."""
         if self._transport is None or self.outcome:
             return
-        self._transport.write(frame(AUDIO_KIND, self._frame(now)))
+        self._transport.write(self._frame(now))
 
     def _frame(self, now: float) -> bytes:
         if self._phase is Phase.LISTENING and self.greeted and now - self._audible_at > PAUSE_S:
@@ -92,6 +97,8 @@ class Caller(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         now = self._loop.time()
+        if not self._buffer and len(data) == HEADER_BYTES + FRAME_BYTES and data[0] == AUDIO_KIND:  # nearly always
+            return self._play(now, data[HEADER_BYTES:])
         self._buffer += data
         at, size = 0, len(self._buffer)
         while size - at >= HEADER_BYTES:
@@ -150,6 +157,7 @@ class Crowd:
     def __init__(self, url: str, audiosocket: tuple[str, int], assistant: str) -> None:
         self.callers: list[Caller] = []
         self.refused_at: list[float] = []  # webhooks
+        self.late_s = 0.0  # the most that our own clock was late: figures of a crowd that lags say little
         self._server, self._audiosocket, self._assistant = Server(url), audiosocket, assistant
         self._loop = asyncio.get_running_loop()
         self._clock: asyncio.Task[None] | None = None
@@ -191,6 +199,7 @@ class Crowd:
         while True:
             due = max(due + FRAME_S / parts, self._loop.time() - FRAME_S)
             await asyncio.sleep(max(0.0, due - self._loop.time()))
+            self.late_s = max(self.late_s, self._loop.time() - due)
             now, part = self._loop.time(), (part + 1) % parts
             for caller in self.callers[part::parts]:
                 caller.tick(now)

@@ -35,6 +35,7 @@ TOO_MUCH_LAG_S, ENOUGH_LAG_S = 0.05, 0.02
 TOO_MUCH_ENGINE_LAG_S, ENOUGH_ENGINE_LAG_S = 0.5, 0.2
 TRIP_S, CLEAR_S = 2.0, 3.0
 RUSH_S = 0.75  # a call that began so long ago is felt
+FULL_DEMAND, RUSH_CALLS = 0.95, 5  # who is full, late, and has so many that begin, is made later by one more
 RUSH_DEMAND = 1.2  # of one core: what is felt now has the beginnings in it, which soon cost less
 BEGINNING = 2.0  # what a call costs at its beginning, in costs of a call that runs
 COST = 0.003  # of a core, of a call that runs; a slower machine is felt soon enough
@@ -105,8 +106,10 @@ class Load:
         now = self._now()
         while self._began and now - self._began[0] >= RUSH_S:
             self._began.popleft()
-        if self._latest_demand + BEGINNING * COST * (len(self._began) + 1) >= RUSH_DEMAND:
-            return f"it wants {100 * self._latest_demand:.0f} % of a core, and {len(self._began)} calls have just begun"
+        begun, felt = len(self._began), self._latest_demand
+        full = felt >= FULL_DEMAND and self._work.smooth_lag_s >= ENOUGH_LAG_S and begun >= RUSH_CALLS
+        if full or felt + BEGINNING * COST * (begun + 1) >= RUSH_DEMAND:
+            return f"it wants {100 * felt:.0f} % of a core, and {begun} calls have just begun"
         self._began.append(now)
         return ""
 

@@ -106,6 +106,14 @@ def test_forty_in_four_seconds_on_a_machine_that_others_use_are_no_rush(worker: 
         assert worker.load.rush() == ""
 
 
+def test_a_worker_that_is_full_and_late_begins_no_further_calls_in_a_rush(worker: Worker) -> None:
+    worker.run(1.5, 1.0, late_s=0.1)
+    assert not worker.load.overloaded
+    assert [worker.load.rush() == "" for _ in range(8)] == [True] * 5 + [False] * 3
+    worker.run(2.0, 0.6)
+    assert worker.load.rush() == ""
+
+
 def test_three_hundred_calls_in_fifteen_seconds_are_no_rush(worker: Worker) -> None:
     """As the benchmark dials: each costs 12 ms to begin and 2 ms a second."""
     worker.run(5.0, 0.0)
