@@ -8,11 +8,12 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tornado.httpclient import AsyncHTTPClient
 
 from scripts.caller.call import place_call
 from scripts.caller.plan import Connected, Sentence
@@ -91,11 +92,9 @@ async def test_every_worker_is_seen_and_reached_through_any(
 async def test_the_figures_of_both_workers_are_one_answer(start_node: StartNode) -> None:  # noqa: F811
     node = await start_node("--workers", "2")
     operator = json.loads((node.folder / "operator.json").read_text())
-    process = await asyncio.create_subprocess_exec(
-        *("curl", "-sS", "-H", f"Authorization: Bearer {operator['token']}", f"{operator['url']}/metrics"),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    text = (await process.communicate())[0].decode()
+    authorization = {"Authorization": f"Bearer {operator['token']}"}
+    with closing(AsyncHTTPClient(force_instance=True)) as client:
+        text = (await client.fetch(f"{operator['url']}/metrics", headers=authorization)).body.decode()
     assert text.count("# TYPE callboard_actors gauge") == 1
     for worker in (0, 1):
         assert f'callboard_actors{{class="Switchboard",worker="{worker}"}} 1.0' in text
