@@ -269,7 +269,7 @@ async def test_a_call_leaves_its_figures(office: Office) -> None:
     await until(lambda: ledger_figure(office, "waiting") == 0)
     assert ledger_figure(office, "written") > 0
     assert 'callboard_actor_restarts_total{role="speaker",worker="0"} 1.0' in text
-    assert 'callboard_provider_errors_total{code="provider_error",provider="steady",role="speaker"' in text
+    assert 'callboard_provider_errors_total{code="provider_crashed",provider="steady",role="speaker"' in text
 
 
 async def test_a_trace_is_taken_off_when_its_reader_leaves(office: Office) -> None:
