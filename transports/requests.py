@@ -270,10 +270,10 @@ class FrontHandler(RequestHandler):
     def _on_silence(self, noticed: bool) -> None:
         """What has come while this process did something else is read before the silence counts."""
         loop = asyncio.get_running_loop()
-        left_s = self._heard_at + self.intake.silence_s - loop.time()
+        left_s = min(self._heard_at + self.intake.silence_s, self._body_since + BODY_S) - loop.time()
         if not self.reads_body or self._finished:
             return
-        if loop.time() - self._body_since > BODY_S or (left_s <= 0 and noticed):
+        if left_s <= 0 and noticed:
             self._refuse(BodyTooSlow(f"of {self._body_bytes or 'some'} bytes {len(self.body)} have come"))
         else:
             self._silence = loop.call_later(left_s if left_s > 0 else GRACE_S, self._on_silence, left_s <= 0)
