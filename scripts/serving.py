@@ -11,13 +11,16 @@ import selectors
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from actors.node import process
-from actors.node.keeper import Keeper, NodeFailed
+from actors.node.keeper import SHUTDOWN_S, Keeper, NodeFailed
 from actors.node.node import Blueprint
+from config.errors import CallboardError
+from config.logging import configure
+from config.reload import change
 from config.settings import Settings
 from scripts.nodes import announced, reach
 from scripts.storage import database_name
@@ -28,10 +31,14 @@ log = logging.getLogger(__name__)
 
 WORKER = "transports.worker:Worker"
 Announce = Callable[[dict[str, int]], None]
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+Reload = Callable[[], Settings | None]  # the settings from now on; None: there are none, or they are wrong
+_ENDS = (signal.SIGTERM, signal.SIGINT)
+_SIGNALS = (*_ENDS, signal.SIGHUP)
 
 
-def serve_node(settings: Settings, workers: int, announce: Announce, *, until_eof: bool) -> None:
+def serve_node(
+    settings: Settings, workers: int, announce: Announce, *, until_eof: bool, reload: Reload = lambda: None
+) -> None:
     """Run a node; returns when it was drained. The second signal ends everything at once.
 
     Raises `NodeFailed` if the node cannot start, or has ended by itself.
@@ -41,16 +48,17 @@ def serve_node(settings: Settings, workers: int, announce: Announce, *, until_eo
     process.bind_descendants()
     gc.collect()
     gc.freeze()  # the workers share these pages as long as nobody writes to them
-    with _Attendant(Blueprint(settings, workers, WORKER, secret.encode()), announce, until_eof) as attendant:
+    with _Attendant(Blueprint(settings, workers, WORKER, secret.encode()), announce, reload, until_eof) as attendant:
         attendant.wait()
 
 
 class _Attendant:
     """Waits for whatever happens to the node, for signals, and for the end of standard input."""
 
-    def __init__(self, blueprint: Blueprint, announce: Announce, until_eof: bool) -> None:
-        self._drain_s = blueprint.settings.node.drain_s
+    def __init__(self, blueprint: Blueprint, announce: Announce, reload: Reload, until_eof: bool) -> None:
+        self._reload = reload
         self._orders = 0  # to end
+        self._had_terminal = has_terminal()
         self._selector = selectors.DefaultSelector()
         self._keeper = Keeper(blueprint, self._selector, announce)
         if until_eof:
@@ -87,16 +95,17 @@ class _Attendant:
                 key.data()
 
     def _hear(self) -> None:
-        heard = self._ours.recv(64)
-        for number in heard:
-            if number in (signal.SIGTERM, signal.SIGINT):
+        for number in self._ours.recv(64):
+            if number in _ENDS or (number == signal.SIGHUP and self._had_terminal and not has_terminal()):
                 self._end()
+            elif number == signal.SIGHUP and (settings := self._reload()):
+                self._keeper.reload(settings)
 
     def _end(self) -> None:
         """The first order drains, the second ends the calls, the third waits for nothing."""
         self._orders += 1
         if self._orders == 1:
-            self._keeper.drain(self._drain_s)
+            self._keeper.drain(self._keeper.settings.node.drain_s)
         elif self._orders == 2:
             self._keeper.shutdown()
         else:
@@ -114,15 +123,18 @@ def _noted(number: int, frame: object) -> None:
     """The number is in the socket pair already."""
 
 
-async def serve_alone(settings: Settings, announce: Announce, *, until_eof: bool) -> None:
+async def serve_alone(
+    settings: Settings, announce: Announce, *, until_eof: bool, reload: Reload = lambda: None
+) -> None:
     """Run one worker in this process, without a node: for benchmarks and debuggers."""
-    loop, stop, drain_s = asyncio.get_running_loop(), asyncio.Event(), settings.node.drain_s
+    loop, stop, at_once = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
+    drain_s = settings.node.drain_s
     worker = Worker(settings)
 
     def leave() -> None:
-        if stop.is_set():
+        if at_once.is_set():
             os._exit(0)
-        stop.set()
+        (at_once if stop.is_set() else stop).set()
 
     def read_to_the_end() -> None:
         nonlocal drain_s
@@ -131,17 +143,68 @@ async def serve_alone(settings: Settings, announce: Announce, *, until_eof: bool
             drain_s = 0.0
             stop.set()
 
-    for number in _SIGNALS:
+    def hang_up() -> None:
+        if other := reload():
+            worker.reload(other)
+
+    for number in _ENDS:
         loop.add_signal_handler(number, leave)
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
     if until_eof:
         loop.add_reader(sys.stdin.fileno(), read_to_the_end)
     await worker.start()
     try:
         announce(worker.ports)
         await stop.wait()
-        await worker.drain(drain_s, "drained", refuse=True)
+        await _first(worker.drain(drain_s, "drained", refuse=True), at_once.wait())
     finally:
-        await worker.stop()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(worker.stop(), SHUTDOWN_S)
+
+
+async def _first(*several: Coroutine[Any, Any, Any]) -> None:
+    """Until one of them is done."""
+    tasks = [asyncio.create_task(one) for one in several]
+    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+    await asyncio.gather(*done)
+
+
+# --- other settings --------------------------------------------------------------------------------------------------
+
+
+class Reloader:
+    """At SIGHUP the settings are read again: what is right and can change does, and the log says what."""
+
+    def __init__(self, running: Settings, loaded: Settings, load: Callable[[], Settings]) -> None:
+        """`running` came from `loaded` (`settled`); `load` raises `CallboardError`."""
+        self._running, self._loaded, self._load = running, loaded, load
+
+    def __call__(self) -> Settings | None:
+        try:
+            wanted = self._load()
+        except CallboardError as error:
+            log.error("SIGHUP: %s: the settings stay as they are: %s", error.code, "; ".join(str(error).splitlines()))
+            return None
+        done = change(self._running, self._loaded, wanted)
+        self._running, self._loaded = done.settings, change(self._loaded, self._loaded, wanted).settings
+        configure(self._running.log_level, self._running.log_format)
+        for line in done.taken or ("no setting that can change has changed",):
+            log.warning("SIGHUP: %s", line)
+        for line in done.refused:
+            log.error("SIGHUP: %s", line)
+        return self._running
+
+
+def has_terminal() -> bool:
+    """Whether this process has a terminal; when it is closed, SIGHUP means that whoever started us has gone."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 # --- what is settled before anything starts ------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tornado.routing import URLSpec
 from tornado.web import Application
 
+from config.settings import Settings
 from transports import conversations, health, media, page, webhooks
 from transports.front import FrontServer
 from transports.web import AppServices, NotFound
@@ -47,7 +48,12 @@ def make_server(services: AppServices) -> FrontServer:
         xheaders=False,
         idle_connection_timeout=services.limits.request_s,
         max_header_size=HEAD_BYTES,
-        max_body_size=2 * services.settings.limits.body_bytes,  # chunks: ours is told before
+        max_body_size=most_body_bytes(services.settings),
         chunk_size=HEAD_BYTES,
         max_buffer_size=4 * HEAD_BYTES,
     )
+
+
+def most_body_bytes(settings: Settings) -> int:
+    """Where the server itself cuts a body off; chunks: our own limit is told before."""
+    return 2 * settings.limits.body_bytes

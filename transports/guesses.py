@@ -28,19 +28,19 @@ class Guesses:
     """One worker's account of them; `per_minute` are allowed to each peer, all at once too."""
 
     def __init__(self, per_minute: int) -> None:
-        self._per_minute = per_minute
+        self.per_minute = per_minute
         self._buckets: OrderedDict[str, Bucket] = OrderedDict()  # of peers that have guessed
 
     def check(self, address: str, now: float) -> None:
         """Raises `TooManyGuesses`."""
         bucket = self._buckets.get(network_of(address))
         if bucket is not None and bucket.level(now) < 1:
-            raise TooManyGuesses(f"more than {self._per_minute} unknown calls a minute: try again in a minute")
+            raise TooManyGuesses(f"more than {self.per_minute} unknown calls a minute: try again in a minute")
 
     def missed(self, address: str, now: float) -> None:
         """It has named a call that is not there."""
         peer = network_of(address)
-        bucket = self._buckets.setdefault(peer, Bucket.per_minute(self._per_minute))
+        bucket = self._buckets.setdefault(peer, Bucket.per_minute(self.per_minute))
         self._buckets.move_to_end(peer)
         bucket.take(1, now)
         if len(self._buckets) > MOST_PEERS:

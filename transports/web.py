@@ -92,6 +92,16 @@ class AppServices:
         object.__setattr__(self, "hosts", Hosts.from_settings(settings))
         object.__setattr__(self, "versions", Versions(self.database, self.prepare))
 
+    def reload(self, settings: Settings) -> None:
+        """From now on; the connections that are open keep the limits of their time."""
+        limits, capacity = settings.limits, Capacity.of_process()
+        object.__setattr__(self, "settings", settings)
+        object.__setattr__(self, "limits", Limits.from_settings(settings))
+        object.__setattr__(self, "hosts", Hosts.from_settings(settings))
+        self.gate.max_calls = capacity.calls(limits.max_calls)
+        self.arrivals.most, self.arrivals.per_peer = capacity.arrivals(limits.connections), limits.connections_per_peer
+        self.guesses.per_minute, self.intake.most_bytes = limits.unknown_calls_per_minute, limits.unfinished_bytes
+
     async def claim(self, context_id: UUID, provider: str, peer: str = "", key: ApiKey | None = None) -> CallContext:
         """As `ContextRepository.claim`, for this worker; on the same trip `versions` learns the call's assistant.
 

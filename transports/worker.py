@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -34,13 +35,14 @@ from actors.services.pace import Pulse, WorkClock
 from actors.services.shared import Services
 from config.assistant import AssistantConfig
 from config.errors import CallboardError
+from config.logging import configure
 from config.settings import Settings
 from store.audit import AuditRepository
 from store.engine import Database
 from store.migrations import migrate
 from store.records import CallContext, ConversationEnd, OwnerLost
 from store.shared import NodeInfo, SharedState
-from transports.app import make_server
+from transports.app import make_server, most_body_bytes
 from transports.capacity import Capacity
 from transports.connection import Limits
 from transports.leases import Leases
@@ -167,8 +169,19 @@ class Worker:
                 return None
             case "beat":
                 return await self._beat(**arguments)
+            case "reload":
+                return self.reload(**arguments)
             case _:
                 return await self._directory.operate(verb, arguments)
+
+    def reload(self, settings: Settings) -> None:
+        """These settings from now on, for new connections and calls."""
+        self.settings = settings
+        configure(settings.log_level, settings.log_format)
+        self._app.reload(settings)
+        self._http.conn_params.max_body_size = most_body_bytes(settings)
+        self._audiosocket.max_per_peer = settings.audiosocket.max_connections_per_peer
+        self._services = Local(replace(self._services.value, limits=settings.limits))
 
     def _tell_breaker(self, key: str, is_open: bool) -> None:
         """The node's other workers need not find it out."""

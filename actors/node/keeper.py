@@ -75,9 +75,14 @@ class Keeper:
         self._deadline_s = float("inf")
 
     @property
+    def settings(self) -> Settings:
+        """As they are now."""
+        return self._blueprint.settings
+
+    @property
     def interval_s(self) -> float:
         """Between two looks."""
-        return min(1.0, self._blueprint.settings.node.watchdog_s / 3)
+        return min(1.0, self.settings.node.watchdog_s / 3)
 
     # --- what it is told -------------------------------------------------------------------------------------------
 
@@ -244,7 +249,7 @@ class Keeper:
 
     def _adopt(self, workers: dict[int, str]) -> None:
         """Those of the workers that live are orphans now; all other children are of no use any more."""
-        settings = self._blueprint.settings.node
+        settings = self.settings.node
         until_s = time.monotonic() + settings.orphan_s + END_S
         process.reap()
         for pid in process.children():

@@ -46,6 +46,7 @@ from actors.node import process
 from actors.node.fleet import Fleet, Member, State
 from actors.node.messages import (
     MANAGER,
+    RELOAD,
     Answer,
     AnswerError,
     Asked,
@@ -194,7 +195,7 @@ class NodeManager(ActorTypeDispatcher):  # type: ignore[misc]
         self._plan = replace(self._plan, settings=order.settings)
         configure(order.settings.log_level, order.settings.log_format)
         for member in self._fleet.up():
-            self._ask(member, "reload", {"settings": order.settings})
+            self._ask(member, RELOAD, {"settings": order.settings})
 
     def receiveMsg_WorkerDrained(self, message: WorkerDrained, sender: ActorAddress) -> None:
         if member := self._fleet.named(message.incarnation):

@@ -227,3 +227,4 @@ class AnswerError:
 
 
 MANAGER = -1
+RELOAD = "reload"  # the question with which a worker gets other settings

@@ -34,6 +34,7 @@ from actors.node import process
 from actors.node.bridge import Bridge, BridgeLink, error_of
 from actors.node.link import NodeLink
 from actors.node.messages import (
+    RELOAD,
     Answer,
     Asked,
     DrainWorker,
@@ -213,12 +214,13 @@ class WorkerProcess(Actor):  # type: ignore[misc]
         self._bridge = Bridge()
         self._thread: LoopThread | None = None
         self._alone = self._is_drained = False  # alone: without a manager
+        self._lag_ms = 0.0  # of the loop, when it was last looked at
         self._watched: dict[int, Callable[[], None]] = {self._bridge.fileno(): self._collect}
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, self._terminated)
         signal.signal(signal.SIGQUIT, self._told_to_end)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
     def receiveMessage(self, message: Any, sender: ActorAddress) -> ThespianWatch:
         match message:
@@ -232,6 +234,8 @@ class WorkerProcess(Actor):  # type: ignore[misc]
             case WakeupMessage():
                 self._watch()
             case Question() if self._thread:
+                if message.verb == RELOAD:
+                    self._settings = message.arguments["settings"].node
                 self._thread.ask(message)
             case DrainWorker() if self._thread:
                 self._thread.drain(message)
@@ -243,9 +247,8 @@ class WorkerProcess(Actor):  # type: ignore[misc]
 
     def _start(self, start: StartWorker, manager: ActorAddress) -> None:
         self._manager, self._incarnation, self._number = manager, start.incarnation, start.number
-        settings = start.plan.settings.node
+        self._settings = settings = start.plan.settings.node
         self._interval_s = min(1.0, settings.watchdog_s / 3)
-        self._drain_s, self._orphan_s, self._lag_ms = settings.drain_s, settings.orphan_s, 0.0
         self._watchdog = Watchdog.within(settings.watchdog_s, self._interval_s)
         self._watch_process(start.manager_pid, self._orphaned)
         self._watch_process(start.plan.main_pid, self._abandoned)
@@ -298,7 +301,7 @@ class WorkerProcess(Actor):  # type: ignore[misc]
     def _terminated(self, number: int, frame: object) -> None:
         """SIGTERM to this process alone: end in good order; the manager starts another, or has a successor."""
         if self._thread is not None:
-            self._drain(self._orphan_s if self._alone else self._drain_s, "terminated")
+            self._drain(self._settings.orphan_s if self._alone else self._settings.drain_s, "terminated")
 
     def _told_to_end(self, number: int, frame: object) -> None:
         """SIGQUIT: the calls end now, and what they have left is written."""
@@ -337,4 +340,4 @@ class WorkerProcess(Actor):  # type: ignore[misc]
             "worker %d: the main process is gone: no new calls, %g s for those that run", self._number, self._drain_s
         )
         self._alone = True
-        self._drain(self._drain_s, "drained")
+        self._drain(self._settings.drain_s, "drained")

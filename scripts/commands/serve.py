@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from scripts.storage import load_environment, open_database
 if TYPE_CHECKING:
     from config.settings import Settings
     from scripts.command import Commands
+    from scripts.serving import Reloader
 
 log = logging.getLogger(__name__)
 
@@ -57,12 +59,13 @@ def serve(args: argparse.Namespace) -> int:
     from config.logging import configure
 
     overrides = {setting: getattr(args, option) for option, setting in _OVERRIDES.items()}
-    settings = load_environment(overrides, own_node=True)
+    load = partial(load_environment, overrides, own_node=True)
+    settings = loaded = load()
     configure(settings.log_level, settings.log_format)
     if settings.auth.mode == "open":
         log.warning("AUTH__MODE is open: anybody who reaches the HTTP port may start calls")
 
-    from scripts.serving import operators_file, settled
+    from scripts.serving import Reloader, operators_file, settled
     from transports.capacity import Capacity, raise_descriptor_limit
 
     if not Capacity(raise_descriptor_limit()).calls(1):
@@ -71,7 +74,7 @@ def serve(args: argparse.Namespace) -> int:
     with settled(settings) as settings:
         _apply(settings, args.assistant)
         with operators_file(settings):
-            _run(settings, workers, args)
+            _run(settings, workers, args, Reloader(settings, loaded, load))
     return OK
 
 
@@ -83,21 +86,21 @@ def _workers(wanted: int | None) -> int:
     return cores if wanted is None else wanted
 
 
-def _run(settings: Settings, workers: int, args: argparse.Namespace) -> None:
+def _run(settings: Settings, workers: int, args: argparse.Namespace, reload: Reloader) -> None:
     from scripts.serving import serve_alone, serve_node
 
     def announce(ports: dict[str, int]) -> None:
         _announce(settings, ports, workers, args.json)
 
     if workers:
-        serve_node(settings, workers, announce, until_eof=args.until_eof)
+        serve_node(settings, workers, announce, until_eof=args.until_eof, reload=reload)
         return
     import asyncio
 
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve_alone(settings, announce, until_eof=args.until_eof))
+        runner.run(serve_alone(settings, announce, until_eof=args.until_eof, reload=reload))
 
 
 def _apply(settings: Settings, files: list[Path]) -> None:

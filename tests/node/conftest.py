@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import signal
 import sys
+import termios
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -150,10 +152,12 @@ async def start_node(tmp_path: Path) -> AsyncIterator[StartNode]:
     nodes: list[NodeProcess] = []
     pids: set[int] = set()
 
-    async def start(*options: str, folder: str = "node", descriptors: int = 0, **environment: str) -> NodeProcess:
+    async def start(
+        *options: str, folder: str = "node", descriptors: int = 0, terminal: int | None = None, **environment: str
+    ) -> NodeProcess:
         data = tmp_path / folder
         data.mkdir(mode=0o700, exist_ok=True)
-        node = await _serve(data, options, environment, descriptors)
+        node = await _serve(data, options, environment, descriptors, terminal)
         nodes.append(node)
         pids.update(descendants(node.process.pid))
         return node
@@ -170,7 +174,10 @@ async def start_node(tmp_path: Path) -> AsyncIterator[StartNode]:
     await until(lambda: not any(map(alive, pids)), 3.0)
 
 
-async def _serve(folder: Path, options: tuple[str, ...], environment: dict[str, str], descriptors: int) -> NodeProcess:
+async def _serve(
+    folder: Path, options: tuple[str, ...], environment: dict[str, str], descriptors: int, terminal: int | None
+) -> NodeProcess:
+    """`terminal`: a descriptor of one, which becomes the terminal of the node's session."""
     limited = ["sh", "-c", f'ulimit -n {descriptors}; exec "$0" "$@"'] if descriptors else []
     command = [*limited, sys.executable, "-m", "scripts.callboard", "serve", "--json"]
     command += ["--port", "0", "--audiosocket-port", "0"]
@@ -191,6 +198,8 @@ async def _serve(folder: Path, options: tuple[str, ...], environment: dict[str, 
             stderr=log,
             env={**os.environ, **ALONE, **base, **environment},
             start_new_session=True,
+            stdin=terminal,
+            preexec_fn=None if terminal is None else lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
     assert process.stdout is not None
     line = await asyncio.wait_for(process.stdout.readline(), START_S)

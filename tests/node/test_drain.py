@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
+
+import pytest
 
 from scripts.caller.call import place_call
 from tests.node.conftest import NodeProcess, StartNode, alive, descendants, until
@@ -45,18 +48,37 @@ async def test_at_the_limit_callers_hear_a_goodbye(start_node: StartNode, senten
     assert all(c.messages[-1].text == "Goodbye now." for c in conversations)
 
 
-async def test_the_second_signal_ends_it_at_once(start_node: StartNode, sentences) -> None:
-    node = await start_node("--workers", "2")
+@pytest.mark.parametrize("workers", ["2", "0"])
+async def test_the_second_signal_ends_it_at_once_and_the_calls_are_closed(
+    start_node: StartNode, sentences, workers: str
+) -> None:
+    node = await start_node("--workers", workers)
     pids = descendants(node.process.pid)
     tasks = await hold_calls(node, sentences, 2)
     node.signal(signal.SIGTERM)
     await not_ready(node)
     began_s = time.monotonic()
     node.signal(signal.SIGTERM)
-    assert await node.ended() == 0
-    assert time.monotonic() - began_s < 3.0  # not the minute that the calls would have
+    assert await node.ended(20) == 0
+    assert time.monotonic() - began_s < 15.0  # not the minute that the calls would have
     await until(lambda: not any(map(alive, pids)), 5.0)
     await asyncio.gather(*tasks, return_exceptions=True)
+    assert {c.termination.reason for c in await ended_conversations(node, 2)} == {"shutdown"}
+    assert "Traceback" not in node.log
+
+
+async def test_a_second_signal_does_not_wait_for_a_worker_that_is_stopped(start_node: StartNode, sentences) -> None:
+    node = await start_node("--workers", "1", NODE__WATCHDOG_S="60")
+    pids = descendants(node.process.pid)
+    (pid,) = await node.pids()
+    os.kill(pid, signal.SIGSTOP)
+    node.signal(signal.SIGTERM)
+    await until(lambda: "the node drains" in node.log)
+    node.signal(signal.SIGTERM)
+    await until(lambda: "the node ends now" in node.log)
+    node.signal(signal.SIGTERM)  # a third one waits for nothing
+    assert await node.ended() == 0
+    await until(lambda: not any(map(alive, pids)), 5.0)
 
 
 async def test_an_operator_drains_it(start_node: StartNode) -> None:

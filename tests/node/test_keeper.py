@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -106,3 +107,40 @@ async def test_an_order_to_end_is_heard_while_there_is_no_manager(start_node: St
     assert await node.ended(20) == 0
     reasons = [c.termination.reason for c in await ended_conversations(node, 2)]
     assert reasons == ["caller_hung_up"] * 2
+
+
+@pytest.mark.parametrize("who", ["worker", "manager"])
+async def test_a_process_that_cannot_be_forked_is_tried_again_until_it_can(
+    start_node: StartNode, tmp_path: Path, who: str
+) -> None:
+    forbidden = tmp_path / "no-forks"
+    node = await start_node("--workers", "2", HARMFUL_FORK=str(forbidden))
+    before = await node.pids()
+    forbidden.touch()
+    target = before[1] if who == "worker" else await node.manager()
+    os.kill(target, signal.SIGKILL)
+    said = "no process can be started" if who == "worker" else "Resource temporarily unavailable"
+    await until(lambda: said in node.log)
+    assert (await node.get("/healthz/")).code == 200  # the other worker, or those who have lost their manager
+    forbidden.unlink()
+
+    async def whole() -> bool:
+        rows = [row for row in await node.workers() if row["state"] == "up"]
+        return [row["worker"] for row in rows] == [0, 1] and target not in {row["pid"] for row in rows}
+
+    await until(whole, 30.0)
+    assert node.log.count(said) == 1
+    assert "Traceback" not in node.log
+
+
+async def test_the_end_of_a_worker_that_nobody_tells_is_noticed(start_node: StartNode) -> None:
+    """A manager that was stopped when its worker died may not hear of it."""
+    node = await start_node("--workers", "2")
+    before, manager = await node.pids(), await node.manager()
+    os.kill(manager, signal.SIGSTOP)
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    os.kill(manager, signal.SIGCONT)
+    after = await successor(node, before)
+    assert len(after) == 2
+    assert alive(manager)
