@@ -56,6 +56,7 @@ async def test_limits_change_while_calls_go_on(start_node: StartNode, sentences,
     await until(are_all_taken)
     reports = await asyncio.gather(*tasks)
     assert all(report.answered for report in reports)
+    await until(lambda: "ended, success" in node.log)
     ended = next(line for line in node.log.splitlines() if "ended, success" in line)
     assert json.loads(ended)["logger"] == "actors.call.switchboard"
 
