@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,10 @@ import pytest
 from config.logging import Throttle
 
 pytest_plugins = ["tests.databases", "tests.leaks"]
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background; what we start would ignore it, too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")
