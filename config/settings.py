@@ -28,6 +28,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from config.errors import ConfigError
+from config.folders import expanded
 from config.options import Option, env_name, options
 from config.yaml_file import read_yaml
 
@@ -35,7 +36,7 @@ CONFIG_FILE = "CALLBOARD_CONFIG"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 ListenPort = Annotated[int, Field(ge=0, le=65535)]  # 0: any free one
-Folder = Annotated[Path, AfterValidator(Path.expanduser)]
+Folder = Annotated[Path, AfterValidator(expanded)]
 
 
 def _lower(value: Any) -> Any:

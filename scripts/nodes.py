@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -18,8 +19,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from config.errors import ConfigError
+from config.folders import NoHome, expanded
+
 FILE = "operator.json"  # in DATA_DIR: {"url", "token", "http", "audiosocket", "database", "pid", "started"}
 DATABASE_FILE = "callboard.db"
+_TEXTS = ("url", "token", "http", "audiosocket", "database")
 
 
 @contextmanager
@@ -29,16 +34,16 @@ def announced(data_dir: Path, content: Mapping[str, Any]) -> Iterator[None]:
     Raises `OSError` if DATA_DIR cannot be written; who cannot write STATE is found by DATA_DIR alone.
     """
     process = {"pid": os.getpid(), "started": _started(os.getpid())}
-    pointer = state_dir(os.environ) / "nodes" / f"{os.getpid()}.json"
     _write(data_dir / FILE, {**content, **process})
-    with suppress(OSError):
+    with suppress(OSError, NoHome):
+        pointer = _pointers(os.environ) / f"{os.getpid()}.json"
         pointer.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(pointer, {"data_dir": str(data_dir.absolute()), "at_s": time.time(), **process})
     try:
         yield
     finally:
-        with suppress(OSError):
-            pointer.unlink(missing_ok=True)
+        with suppress(OSError, NoHome):
+            (_pointers(os.environ) / f"{os.getpid()}.json").unlink(missing_ok=True)
         if node(data_dir).get("pid") == os.getpid():  # it may be another node's by now
             (data_dir / FILE).unlink(missing_ok=True)
 
@@ -52,13 +57,14 @@ def node(data_dir: Path) -> dict[str, Any]:
 def living(environ: Mapping[str, str]) -> list[Path]:
     """The folders of this user's nodes, the one that was started last first. What the dead have left is removed."""
     found = []
-    with suppress(OSError):
-        for pointer in sorted((state_dir(environ) / "nodes").glob("*.json")):
+    with suppress(OSError, NoHome):
+        for pointer in sorted(_pointers(environ).glob("*.json")):
             said = _read(pointer)
+            at_s, folder = said.get("at_s"), said.get("data_dir")
             if not _lives(said):
                 pointer.unlink(missing_ok=True)
-            elif isinstance(folder := said.get("data_dir"), str):
-                found.append((said.get("at_s", 0.0), Path(folder)))
+            elif isinstance(folder, str) and isinstance(at_s, float):
+                found.append((at_s, Path(folder)))
     return list(dict.fromkeys(folder for _, folder in sorted(found, reverse=True)))
 
 
@@ -74,7 +80,9 @@ def within(folder: str | Path | None) -> Iterator[None]:
     if folder is None:
         yield
         return
-    os.environ["DATA_DIR"] = str(Path(folder).expanduser())
+    if not str(folder):  # a script's variable that is not set; "" would be the folder that one stands in
+        raise ConfigError("--data-dir '': legal: the name of a folder")
+    os.environ["DATA_DIR"] = str(expanded(folder))
     try:
         yield
     finally:
@@ -91,7 +99,7 @@ def named_data_dir(environ: Mapping[str, str]) -> Path | None:
         from config.settings import load_settings
 
         return load_settings(environ).data_dir
-    return Path(plain["data_dir"]).expanduser() if "data_dir" in plain else None
+    return expanded(plain["data_dir"]) if "data_dir" in plain else None
 
 
 def guessed_data_dir(environ: Mapping[str, str]) -> Path | None:
@@ -113,12 +121,16 @@ def guessed_data_dir(environ: Mapping[str, str]) -> Path | None:
 
 
 def default_data_dir(environ: Mapping[str, str]) -> Path:
-    return Path(environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "callboard"
+    return expanded(environ.get("XDG_DATA_HOME") or "~/.local/share") / "callboard"
 
 
 def state_dir(environ: Mapping[str, str]) -> Path:
     """Where this user's programs keep what need not outlive the machine."""
-    return Path(environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "callboard"
+    return expanded(environ.get("XDG_STATE_HOME") or "~/.local/state") / "callboard"
+
+
+def _pointers(environ: Mapping[str, str]) -> Path:
+    return state_dir(environ) / "nodes"
 
 
 def reach(host: str, port: int) -> str:
@@ -135,12 +147,24 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
     os.replace(fresh, path)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
+    """What a node has written there. Raises `OSError`, and `ValueError` for what no node has written."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError("no file")
     try:
         found = json.loads(path.read_text("utf-8"))
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    if not isinstance(found, dict) or any(not isinstance(found.get(name, ""), str) for name in _TEXTS):
+        raise ValueError("no node's")
+    return found
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return read(path)
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _lives(said: Mapping[str, Any]) -> bool:

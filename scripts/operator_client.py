@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from config.errors import CallboardError, ConfigError
-from scripts.nodes import FILE, data_dir
+from scripts.nodes import FILE, data_dir, read
 
 if TYPE_CHECKING:  # 15 ms that `callboard --help` does without
     from http.client import HTTPConnection, HTTPResponse
@@ -47,11 +47,11 @@ def connect(args: argparse.Namespace) -> OperatorClient:
         return OperatorClient(args.url, token)
     path = data_dir(os.environ) / FILE
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found = read(path)
         return OperatorClient(found["url"], token or found.get("token", ""))
     except FileNotFoundError:
         raise NoNode(f"no node runs here: {path} is not there; `callboard serve` makes it") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise NoNode(f"{path} cannot be used: {type(error).__name__}; who may read it runs the node") from None
 
 

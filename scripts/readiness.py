@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import importlib.metadata
 import json
-import os
 import platform
 import re
 import resource
@@ -19,7 +18,8 @@ from typing import Any
 
 from config.errors import CallboardError
 from config.settings import RedisSettings, Settings
-from scripts.nodes import DATABASE_FILE, node, reach
+from scripts.nodes import node
+from scripts.storage import lost_database
 from store.health import damage, database_trouble, disk_trouble
 
 _WAIT_S = 2.0
@@ -100,10 +100,10 @@ def _descriptors(max_calls: int) -> Finding:
 
 
 def _port(what: str, host: str, port: int, option: str, ours: str) -> Finding:
-    """`ours`: where the node of our data folder listens, with a scheme or without."""
+    """`ours`: where the node of our data folder listens, with a scheme or without; it needs no other port."""
     part, address = f"{what} port", f"{host}:{port}"
-    if port and ours.rpartition("/")[2] == reach(host, port):
-        return Finding(part, True, f"{address}: the node of this data folder listens there")
+    if ours:
+        return Finding(part, True, f"{ours.rpartition('/')[2]}: the node of this data folder listens there")
     try:
         family, kind, protocol, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
@@ -148,7 +148,9 @@ def _database(settings: Settings) -> Finding:
     from store.engine import Database
     from store.migrations import current_revision, head_revision, revisions
 
-    if not settings.postgres.host and not os.path.lexists(settings.data_dir / DATABASE_FILE):
+    if trouble := lost_database(settings):
+        if node(settings.data_dir):
+            return Finding("database", False, trouble, "put it back, or stop the node")
         return Finding("database", True, "SQLite, will be made at the first start")
     hint = "start PostgreSQL, or mend POSTGRES__*" if settings.postgres.host else "see DATA_DIR"
     try:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from config.errors import ConfigError
-from scripts.nodes import guessed_data_dir, node
+from scripts.nodes import DATABASE_FILE, guessed_data_dir, node
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -18,14 +19,18 @@ if TYPE_CHECKING:
 def open_database(settings: Settings) -> Iterator[Database]:
     """The configured database at its newest schema; closed at the end.
 
-    Raises `ConfigError` if the node of its data folder uses another one.
+    Raises `ConfigError` if the node of its data folder uses another one, `StoreUnavailable` if the node's has gone:
+    an empty one in its place would be no answer.
     """
     used, ours = node(settings.data_dir).get("database", ""), database_name(settings)
     if used and used != ours:
         raise ConfigError(f"POSTGRES__*: here they say {ours}, but the node of {settings.data_dir} uses {used}")
     from store.engine import Database
+    from store.errors import StoreUnavailable
     from store.migrations import migrate
 
+    if used and (trouble := lost_database(settings)):
+        raise StoreUnavailable(trouble)
     database = Database.from_settings(settings)
     try:
         migrate(database)
@@ -40,13 +45,19 @@ def database_name(settings: Settings) -> str:
     return f"PostgreSQL at {postgres.host}:{postgres.port}/{postgres.db_name}" if postgres.host else "SQLite"
 
 
+def lost_database(settings: Settings) -> str:
+    """What is wrong if SQLite's file is not there; else ""."""
+    path = settings.data_dir / DATABASE_FILE
+    if settings.postgres.host or os.path.lexists(path):
+        return ""
+    return f"database {path}: it is not there, but the node that uses it runs; was it moved or removed?"
+
+
 def load_environment(overrides: Mapping[str, str | None] | None = None, *, own_node: bool = False) -> Settings:
     """The settings of this process's environment, with the command line's `overrides` above them.
 
     Where nobody has named DATA_DIR it is the folder of the node that runs here; not for who starts an `own_node`.
     """
-    import os
-
     from config.settings import load_settings
 
     environ = {**os.environ, **{name: value for name, value in (overrides or {}).items() if value is not None}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+import sqlite3
 import threading
 import time
 from collections import deque
@@ -14,12 +15,21 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
+from urllib.parse import quote
 
 import psycopg2.extensions
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError, SQLAlchemyError, TimeoutError
+from sqlalchemy.exc import (
+    DatabaseError,
+    DBAPIError,
+    DisconnectionError,
+    OperationalError,
+    SQLAlchemyError,
+    TimeoutError,
+)
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from config.settings import Settings
 from store.errors import StoreUnavailable
@@ -191,16 +201,41 @@ def _wait(connection: psycopg2.extensions.connection) -> None:
 
 
 def _sqlite(url: URL) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False})
-    event.listen(engine, "connect", _prepare_sqlite)
+    path = Path(url.database or "")
+
+    def prepare(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
+        record.info["file"] = _identity(path)
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    def check(_: sqlite3.Connection, record: ConnectionPoolEntry, __: object) -> None:
+        # SQLite would go on with a file that has no name any more, and what it wrote there would be lost.
+        if record.info["file"] != _identity(path):
+            raise DisconnectionError("another file stands there")  # the pool opens that
+
+    engine = create_engine(url, creator=partial(open_sqlite, path))
+    event.listen(engine, "connect", prepare)
+    event.listen(engine, "checkout", check)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _prepare_sqlite(dbapi_connection: Any, _record: Any) -> None:
-    dbapi_connection.isolation_level = None  # transactions are begun by _begin_sqlite, not by the driver's guess
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
-        dbapi_connection.execute(f"PRAGMA {pragma}")
+def open_sqlite(path: Path) -> sqlite3.Connection:
+    """The file that is there; none is made. Transactions are begun by who needs them, not by the driver's guess."""
+    if path.is_file() and not os.access(path, os.R_OK | os.W_OK):
+        # SQLite would open it for reading, and then wait for locks that nobody can have.
+        raise sqlite3.OperationalError("may not be written (its mode, its owner or a read-only disk)")
+    address = f"file:{quote(os.fsencode(path))}?mode=rw"
+    return sqlite3.connect(address, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, uri=True)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file has this name."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _begin_sqlite(connection: Connection) -> None:
@@ -227,8 +262,8 @@ def sqlite_reason(said: str, path: Path) -> str:
         return "is a folder, not a file"
     if "unable to open" in said and not path.parent.is_dir():
         return f"{said}: {path.parent} is not there"
-    if "unable to open" in said and path.exists() and not os.access(path, os.R_OK):
-        return f"{said}: permission denied"
+    if "unable to open" in said and not path.exists():
+        return f"{said}: it is not there; was it moved or removed?"
     if "disk I/O error" in said:
         return f"{said}: the disk fails, or somebody changed the file while it was open"
     if "malformed" in said or "not a database" in said:

@@ -10,11 +10,10 @@ import sqlite3
 import tempfile
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import quote
 
 from sqlalchemy import text
 
-from store.engine import BUSY_TIMEOUT_S, Database, sqlite_reason
+from store.engine import Database, open_sqlite, sqlite_reason
 from store.errors import StoreUnavailable
 from store.tables import Table
 
@@ -40,7 +39,7 @@ def database_trouble(database: Database) -> str:
 
 def _sqlite_trouble(path: Path) -> str:
     try:
-        with closing(_open(path)) as connection:
+        with closing(open_sqlite(path)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             for table in Table.metadata.sorted_tables:
                 connection.execute(f'SELECT * FROM "{table.name}" ORDER BY rowid DESC LIMIT 1').fetchall()
@@ -57,7 +56,7 @@ def damage(database: Database) -> str:
         return ""
     path = Path(database.url.database or "")
     try:
-        with closing(_open(path)) as connection:
+        with closing(open_sqlite(path)) as connection:
             connection.set_progress_handler(lambda: 1, CHECK_STEPS)
             found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     except sqlite3.OperationalError as error:
@@ -65,12 +64,6 @@ def damage(database: Database) -> str:
     except sqlite3.Error as error:
         found = str(error)
     return "" if found == "ok" else f"database {path}: {sqlite_reason(found.partition(chr(10))[0], path)}"
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    """The file as it is: none is made."""
-    address = f"file:{quote(str(path))}?mode=rw"
-    return sqlite3.connect(address, timeout=BUSY_TIMEOUT_S, isolation_level=None, uri=True)
 
 
 def disk_trouble(data_dir: Path) -> str:

@@ -44,7 +44,7 @@ def private_folder(path: Path) -> Path:
 
 def make_private_file(path: Path) -> None:
     """An empty file, unless there is one: whoever opens it later by its name finds it closed to others."""
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT, FILE_MODE))
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK, FILE_MODE))  # at a pipe nobody would wait
 
 
 def _close_to_others(path: Path) -> None:

@@ -39,13 +39,12 @@ def register(commands: Commands) -> None:
 def demo(args: argparse.Namespace) -> int:
     import asyncio
 
+    from config.folders import expanded
     from scripts.child_server import ServerPlan, free_port
     from scripts.commands.call import check_record
 
     check_record(args.record)
-    plan = ServerPlan(
-        ASSISTANT, Path(getattr(args, "data_dir", DATA_DIR)).expanduser(), free_port(9007), free_port(4573)
-    )
+    plan = ServerPlan(ASSISTANT, expanded(getattr(args, "data_dir", DATA_DIR)), free_port(9007), free_port(4573))
     _say_ports(plan)
     return asyncio.run(_demo(plan, args))
 

@@ -126,9 +126,38 @@ def test_a_number_that_another_process_has_now_is_no_node(tmp_path: Path, monkey
             assert path.stat().st_mode & 0o077 == 0
             path.write_text(json.dumps({**json.loads(path.read_text()), "started": 1}))
         assert nodes.node(tmp_path) == {} and nodes.living(os.environ) == []
-    for nonsense in ("", "{", "[]", '{"pid": "x"}', '{"pid": -1, "started": 2}'):
+    us = f'"pid": {os.getpid()}, "started": {nodes._started(os.getpid())}'
+    nonsenses = ("", "{", "[]", "[" * 100_000, '{"pid": "x"}', '{"pid": -1, "started": 2}', f'{{{us}, "http": 7}}')
+    for nonsense in nonsenses:
         (tmp_path / nodes.FILE).write_text(nonsense)
         assert nodes.node(tmp_path) == {}
+
+
+def test_a_pointer_that_no_node_has_written_is_passed_over(tmp_path: Path) -> None:
+    environ = {"XDG_STATE_HOME": str(tmp_path)}
+    folder = tmp_path / "callboard/nodes"
+    folder.mkdir(parents=True)
+    process = {"pid": os.getpid(), "started": nodes._started(os.getpid())}
+    for number, at_s in enumerate(("x", None, [], 5.0)):
+        (folder / f"{number}.json").write_text(json.dumps({**process, "data_dir": f"/{number}", "at_s": at_s}))
+    os.mkfifo(folder / "5.json")
+    assert nodes.living(environ) == [Path("/3")]
+
+
+@pytest.mark.parametrize("what", ["operator.json", "callboard.db"])
+def test_a_pipe_in_place_of_a_file_holds_no_command_up(callboard: Run, tmp_path: Path, what: str) -> None:
+    os.mkfifo(tmp_path / what)
+    for command in (["calls"], ["ps"], ["check"]):
+        said = callboard(*command, "--data-dir", str(tmp_path))
+        assert said.stderr.count("\n") <= 2 and "internal_error" not in said.stderr
+
+
+def test_a_user_without_a_home(callboard: Run, environ: dict[str, str], tmp_path: Path) -> None:
+    environ.pop("XDG_DATA_HOME")
+    said = callboard("calls", XDG_DATA_HOME="~nobody-of-this-name/share")
+    assert said.returncode == 2 and "set HOME" in said.stderr and said.stderr.count("\n") == 1
+    assert callboard("calls", XDG_STATE_HOME="~nobody-of-this-name", DATA_DIR=str(tmp_path / "d")).returncode == 0
+    assert callboard("calls", "--data-dir", "").returncode == 2
 
 
 def test_a_node_that_ends_leaves_the_file_of_its_successor(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_a_row_that_cannot_be_read_is_the_stores_fault(file: Path) -> None:
 
 
 def test_a_database_that_is_locked(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("store.health.BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("store.engine.BUSY_TIMEOUT_S", 0.05)
     database = Database(f"sqlite:///{file}")
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -177,3 +177,46 @@ def _no_file_left_open(tmp_path: Path) -> Iterator[None]:
     yield
     links = (f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd"))
     assert not [target for link in links if os.path.islink(link) and str(tmp_path) in (target := os.readlink(link))]
+
+
+def test_a_file_that_is_moved_away_under_a_server_is_not_written_any_more(file: Path) -> None:
+    database = Database(f"sqlite:///{file}")
+    database.ping()
+    file.rename(file.with_name("elsewhere.db"))
+    with pytest.raises(StoreUnavailable, match="is not there"):
+        database.ping()
+    assert "is not there" in database_trouble(database) and not file.exists()
+    file.with_name("elsewhere.db").rename(file)
+    database.ping()
+    database.close()
+
+
+def test_a_file_that_is_put_in_place_of_another_under_a_server_is_used_from_then_on(file: Path) -> None:
+    database = Database(f"sqlite:///{file}")
+    other = file.with_name("other.db")
+    other.write_bytes(file.read_bytes())
+    with closing(sqlite3.connect(other)) as connection:
+        connection.execute("UPDATE projects SET name = 'restored'")
+        connection.commit()
+    database.ping()
+    for suffix in ("-wal", "-shm"):
+        file.with_name(f"{file.name}{suffix}").unlink(missing_ok=True)
+    other.replace(file)
+    with database.read() as session:
+        assert session.scalar(text("SELECT name FROM projects")) == "restored"
+    database.close()
+
+
+def test_a_pipe_in_place_of_the_database_holds_nobody_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "callboard.db")
+    with pytest.raises(StoreUnavailable, match=r"callboard\.db"):
+        Database.from_settings(load_settings({"DATA_DIR": str(tmp_path)}))
+
+
+def test_a_file_that_may_only_be_read_is_told_at_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = Database(f"sqlite:///{file}")
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)  # root may write what it likes
+    assert "may not be written" in database_trouble(database)
+    with pytest.raises(StoreUnavailable, match="may not be written"):
+        database.ping()
+    database.close()
