@@ -1,4 +1,8 @@
-"""The HTTP server's front: connections are counted, and one that is not wanted any more gives its place up."""
+"""The HTTP server's front: connections are counted, and one that is not wanted any more gives its place up.
+
+What Tornado does before it asks a handler is bounded here, too: a head's lines are counted before they are parsed
+(2,700 short ones take 8 ms), and few heads and chunks are handled in a turn of the loop, which also plays audio.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +10,26 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Awaitable, Iterable
+from asyncio import Future
+from collections.abc import Iterable
 from typing import Any
 
 from tornado.http1connection import HTTP1ServerConnection
 from tornado.httpserver import HTTPServer
-from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
+from tornado.httputil import HTTPConnection, HTTPInputError, HTTPMessageDelegate
 from tornado.iostream import IOStream
 from tornado.web import Application
 
 from config.logging import peer_line
 from transports.arrivals import Arrival, Arrivals
+from transports.requests import Turns
 
 log = logging.getLogger(__name__)
 
 AT_ONCE = 16  # connections accepted in one go; the loop's other work is not kept waiting for more
 PAUSE_S = 0.1  # after an accept that failed for want of something: it would fail again at once
+MOST_LINES = 100  # of a request's head: carriers and proxies send 10 to 40
+MOST_CHUNKS = 256  # of a body
 _SHORT_OF = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
 
@@ -31,7 +39,7 @@ class FrontServer(HTTPServer):
     def initialize(self, application: Application, *, arrivals: Arrivals, **options: Any) -> None:  # type: ignore[override]
         super().initialize(application, **options)
         self.arrivals = arrivals
-        self._places: dict[IOStream, Arrival] = {}
+        self.turns = Turns()
         self._listening: dict[socket.socket, asyncio.TimerHandle | None] = {}
 
     # --- accepting: in place of Tornado's loop, which turns at full speed while there is no descriptor left ----------
@@ -64,7 +72,7 @@ class FrontServer(HTTPServer):
                     return self._pause(sock, error)
                 continue  # the connection's own: it was gone before it was taken (accept(2))
             connection.setblocking(False)
-            self.handle_stream(IOStream(connection, self.max_buffer_size, self.read_chunk_size), address)
+            self.handle_stream(PeerStream(connection, self.max_buffer_size, self.read_chunk_size), address)
 
     def _pause(self, sock: socket.socket, error: OSError) -> None:
         peer_line(log, "accept_failed", "", "no connection can be taken: %s", error.strerror, level=logging.ERROR)
@@ -75,48 +83,73 @@ class FrontServer(HTTPServer):
     # --- counting ----------------------------------------------------------------------------------------------------
 
     def handle_stream(self, stream: IOStream, address: Any) -> None:
+        assert isinstance(stream, PeerStream)
         peer = address[0] if isinstance(address, tuple) else ""
         arrival = self.arrivals.admit(peer, stream.close)
         if arrival is None:
             peer_line(log, "too_many_connections", peer, "refused a connection: peer=%s too_many_connections", peer)
             return stream.close()
-        self._places[stream] = arrival
+        stream.settle(arrival, self.arrivals, self.turns)
         super().handle_stream(stream, address)
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
-        delegate = super().start_request(server_conn, request_conn)
         assert isinstance(server_conn, HTTP1ServerConnection)
-        arrival = self._places.get(server_conn.stream)
-        if arrival is None:  # its place was needed just now
-            return delegate
-        self.arrivals.idle(arrival)
-        return _Noticed(delegate, self.arrivals, arrival)
+        self.arrivals.idle(_place(server_conn))
+        return super().start_request(server_conn, request_conn)
 
     def on_close(self, server_conn: object) -> None:
         """Its last request was answered, or it was closed, or it was taken over by a call."""
         assert isinstance(server_conn, HTTP1ServerConnection)
-        if (arrival := self._places.pop(server_conn.stream, None)) is not None:
-            self.arrivals.leave(arrival)
+        self.arrivals.leave(_place(server_conn))
         super().on_close(server_conn)
 
 
-class _Noticed(HTTPMessageDelegate):
-    """A request that makes its connection busy from its headers on."""
+class PeerStream(IOStream):
+    """A connection's stream: while it waits for its peer it is idle, whatever has come already; then it is busy."""
 
-    def __init__(self, delegate: HTTPMessageDelegate, arrivals: Arrivals, arrival: Arrival) -> None:
-        self._delegate, self._arrivals, self._arrival = delegate, arrivals, arrival
+    def settle(self, arrival: Arrival, arrivals: Arrivals, turns: Turns) -> None:
+        """It has got a place."""
+        self.arrival, self._arrivals, self._turns = arrival, arrivals, turns
+        self._chunks = 0
 
-    def headers_received(
-        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
-    ) -> Awaitable[None] | None:
-        self._arrivals.busy(self._arrival)
-        return self._delegate.headers_received(start_line, headers)
+    def read_until_regex(self, regex: bytes, max_bytes: int | None = None) -> Future[bytes]:
+        """A request's head. Raises `HTTPInputError`."""
+        return asyncio.ensure_future(self._head(asyncio.ensure_future(super().read_until_regex(regex, max_bytes))))
 
-    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
-        return self._delegate.data_received(chunk)
+    def read_until(self, delimiter: bytes, max_bytes: int | None = None) -> Future[bytes]:
+        """A chunk's line. Raises `HTTPInputError`."""
+        return asyncio.ensure_future(self._chunk(asyncio.ensure_future(super().read_until(delimiter, max_bytes))))
 
-    def finish(self) -> None:
-        self._delegate.finish()
+    def read_bytes(self, num_bytes: int, partial: bool = False) -> Future[bytes]:
+        return self._waiting(asyncio.ensure_future(super().read_bytes(num_bytes, partial)))
 
-    def on_connection_close(self) -> None:
-        self._delegate.on_connection_close()
+    async def _head(self, read: Future[bytes]) -> bytes:
+        head = await read
+        self._heard(read)
+        await self._turns.take(self.arrival.peer)
+        if head.count(b"\n") > MOST_LINES:
+            raise HTTPInputError(f"a head of more than {MOST_LINES} lines")
+        self._chunks = 0
+        return head
+
+    async def _chunk(self, read: Future[bytes]) -> bytes:
+        line = await self._waiting(read)
+        await self._turns.take(self.arrival.peer)
+        self._chunks += 1
+        if self._chunks > MOST_CHUNKS:
+            raise HTTPInputError(f"a body of more than {MOST_CHUNKS} chunks")
+        return line
+
+    def _waiting(self, read: Future[bytes]) -> Future[bytes]:
+        if not read.done():
+            self._arrivals.idle(self.arrival)
+            read.add_done_callback(self._heard)
+        return read
+
+    def _heard(self, _: Future[bytes]) -> None:
+        self._arrivals.busy(self.arrival)
+
+
+def _place(connection: HTTP1ServerConnection) -> Arrival:
+    assert isinstance(connection.stream, PeerStream)
+    return connection.stream.arrival

@@ -100,7 +100,6 @@ class Intake:
 
     def __init__(self, most_bytes: int, silence_s: float = 10.0) -> None:
         self.most_bytes, self.silence_s = most_bytes, silence_s
-        self.turns = Turns()
         self.held_bytes = self.lingering = 0
         self._held: dict[Held, int] = {}  # bytes; those that were heard of last are last
         self._of_peer: Counter[str] = Counter()
@@ -220,7 +219,6 @@ class FrontHandler(RequestHandler):
 
     async def prepare(self) -> None:
         self.intake.enter(self)
-        await self.intake.turns.take(self.peer)
         method = (self.request.method or "").lower()
         if getattr(type(self), method, None) is getattr(RequestHandler, method, None):
             raise HTTPError(405)

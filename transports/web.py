@@ -275,7 +275,6 @@ class NotFound(Handler):
 
     async def prepare(self) -> None:
         self.intake.enter(self)
-        await self.intake.turns.take(self.peer)
         raise HTTPError(404)
 
 

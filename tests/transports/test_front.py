@@ -9,11 +9,15 @@ import socket
 from collections.abc import Awaitable, Callable
 
 import pytest
+from tornado.httputil import HTTPHeaders
 
 from tests.transports.front import Site
 from tests.transports.peers import Peer
 from transports import front
 from transports.audiosocket import audio_header
+from transports.front import MOST_CHUNKS
+from transports.requests import REQUESTS_PER_TURN
+from transports.webhooks import CallWebhook
 
 MakeSite = Callable[..., Awaitable[Site]]
 FEW = {"connections": 8, "connections_per_peer": 8}
@@ -57,22 +61,87 @@ async def test_a_connection_that_asked_is_idle_again_and_counts(make_site: MakeS
     await until_held(site, 0)
 
 
-async def test_a_request_under_way_keeps_its_place(make_site: MakeSite) -> None:
+CALL = "POST /v1/talk/twilio/call/reception HTTP/1.1\r\nHost: voice.example.test\r\n"
+
+
+async def test_a_request_that_waits_for_us_keeps_its_place(
+    make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site = await make_site(limit_settings=FEW)
-    slow = await Peer.connect(site.port)
-    body = b"CallSid=CA1"
-    head = "POST /v1/talk/twilio/call/reception HTTP/1.1\r\nHost: voice.example.test\r\n"
-    slow.send(f"{head}x-api-key: {site.key}\r\nContent-Length: {len(body)}\r\n\r\n".encode())
-    await asyncio.sleep(0)
-    response = await site.fetch("/healthz/")  # by now the headers have been read
-    assert response.code == 200
-    crowd = [await Peer.connect(site.port) for _ in range(20)]
-    slow.send(body)
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def slow(*_: object) -> None:
+        asked.set()
+        await answer.wait()
+
+    monkeypatch.setattr(CallWebhook, "_check_rate", slow)
+    peer = await Peer.connect(site.port)
+    body = b"CallSid=CA1&From=%2B15550100"
+    peer.send(f"{CALL}x-api-key: {site.key}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
     async with asyncio.timeout(5):
-        assert (await slow.reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 ")
-    for peer in (slow, *crowd):
-        peer.writer.close()
+        await asked.wait()
+    crowd = [await Peer.connect(site.port) for _ in range(20)]
+    answer.set()
+    async with asyncio.timeout(5):
+        assert (await peer.reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200 ")
+    for each in (peer, *crowd):
+        each.writer.close()
     await until_held(site, 0)
+
+
+async def test_requests_that_wait_for_their_peers_make_place(make_site: MakeSite) -> None:
+    site = await make_site(limit_settings=FEW)
+    head = f"{CALL}x-api-key: {site.key}\r\nContent-Length: 60000\r\n\r\n".encode()
+    crowd = [await Peer.connect(site.port) for _ in range(8)]
+    for peer in crowd:
+        peer.send(head + b"x")
+    async with asyncio.timeout(5):
+        while sum(held.reads_body for held in site.services.intake._held) < 8:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+    assert (await site.fetch("/healthz/")).code == 200
+    for peer in crowd:
+        peer.writer.close()
+    site.client.close()
+    await until_held(site, 0)
+
+
+@pytest.mark.parametrize("many", [b"a:\r\n" * 3000, b"".join(b"%x:\r\n" % i for i in range(2500))])
+async def test_a_head_of_many_lines_is_refused_before_it_is_parsed(
+    make_site: MakeSite, monkeypatch: pytest.MonkeyPatch, many: bytes
+) -> None:
+    site = await make_site()
+    parsed: list[str] = []
+    parse = HTTPHeaders.parse.__func__  # type: ignore[attr-defined]
+    monkeypatch.setattr(HTTPHeaders, "parse", classmethod(lambda cls, text, **more: parsed.append(text)))
+    peer = await Peer.connect(site.port)
+    peer.send(b"GET /healthz/ HTTP/1.1\r\nHost: 127.0.0.1\r\n" + many + b"\r\n")
+    assert (await peer.rest()).startswith(b"HTTP/1.1 400 ") and not parsed
+    monkeypatch.setattr(HTTPHeaders, "parse", classmethod(parse))
+    assert (await site.fetch("/healthz/", headers={f"x-{n}": "1" for n in range(60)})).code == 200
+
+
+async def test_a_body_of_many_chunks_is_refused_and_keeps_nobody_waiting(make_site: MakeSite) -> None:
+    site = await make_site()
+    event = "/v1/talk/asterisk/ctx/40325ec2-5efd-4bd3-805f-53576e581d13/event"
+    head = f"POST {event} HTTP/1.1\r\nHost: voice.example.test\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    context = await site.context("asterisk")
+    head = head.replace(b"40325ec2-5efd-4bd3-805f-53576e581d13", str(context.id).encode())
+    peer = await Peer.connect(site.port)
+    peer.send(head + b"1\r\na\r\n" * 200 + b"0\r\n\r\n")
+    async with asyncio.timeout(5):
+        assert (await peer.reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 204 ")
+    others = [await Peer.connect(site.port) for _ in range(8)]
+    turns = 0
+    for other in others:
+        other.send(head + b"1\r\na\r\n" * 300)
+    async with asyncio.timeout(10):
+        answers = asyncio.gather(*(other.rest() for other in others))
+        while not answers.done():
+            turns += 1
+            await asyncio.sleep(0)
+    assert all(answer.startswith(b"HTTP/1.1 400 ") for answer in await answers)
+    assert turns > 8 * MOST_CHUNKS // REQUESTS_PER_TURN // 2
+    peer.writer.close()
 
 
 async def test_a_call_takes_no_place(make_site: MakeSite) -> None:
