@@ -30,7 +30,7 @@ from thespian.system.utilis import thesplog_control
 from actors.node import process, sealed
 from actors.node.manager import START_S, NodeManager
 from actors.node.messages import Look, ManagerBorn, NodeEnded, NodePlan, PlanTaken, Seen, WorkerBorn
-from actors.node.vitals import Vitals
+from actors.node.vitals import STOPPED, Vitals
 from config.errors import CallboardError
 from config.settings import NodeSettings, Settings
 
@@ -77,6 +77,7 @@ class Node:
             self.starter = self._fork(theirs, tuple(orphans.items()))
         finally:
             theirs.close()
+        self._starter = Vitals.of(self.starter, self.watchdog_s)
 
     def _fork(self, channel: Connection, orphans: tuple[tuple[int, str], ...]) -> int:
         main = os.getpid()
@@ -136,7 +137,9 @@ class Node:
     def look(self, interval_s: float) -> str:
         """Once in `interval_s`: what is wrong with the node's own processes, in words; "" while nothing is."""
         if self.manager is None or self.admin is None:
-            return "the starter has ended before its time" if process.has_ended(self.starter) else ""
+            if process.has_ended(self.starter):
+                return "the starter has ended before its time"
+            return "the starter is stopped" if self._starter.look(interval_s) == STOPPED else ""
         for name, vitals in (("manager", self.manager), ("admin", self.admin)):
             if process.has_ended(vitals.pid):
                 return f"the node's {name}, process {vitals.pid}, has ended"

@@ -336,8 +336,8 @@ class WorkerProcess(Actor):  # type: ignore[misc]
         self._end_if_alone()
 
     def _abandoned(self) -> None:
-        log.error(
-            "worker %d: the main process is gone: no new calls, %g s for those that run", self._number, self._drain_s
-        )
         self._alone = True
         self._drain(self._settings.drain_s, "drained")
+        self._end_if_alone()
+        line = "worker %d: the main process is gone: no new calls, %g s for those that run"
+        log.error(line, self._number, self._settings.drain_s)
