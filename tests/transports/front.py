@@ -21,6 +21,7 @@ from store.conversations import ConversationRepository
 from store.engine import Database
 from store.keys import KeyRepository
 from store.migrations import migrate
+from store.private import make_private_file
 from store.records import CallContext, LedgerRow
 from store.shared import SharedState
 from tests.transports.peers import CALL_SID, FAST, Peer, Switchboard, Ticks
@@ -106,6 +107,7 @@ async def open_site(
     limit_settings: dict[str, int] | None = None,
     **options: Any,
 ) -> Site:
+    make_private_file(folder / "callboard.db")
     database = Database(f"sqlite:///{folder / 'callboard.db'}")
     await database.run(migrate, database)
     await database.run(AssistantRepository(database).apply, AssistantConfig(**SCRIPT))

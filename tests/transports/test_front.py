@@ -15,7 +15,8 @@ from tests.transports.front import Site
 from tests.transports.peers import Peer
 from transports import front
 from transports.audiosocket import audio_header
-from transports.front import MOST_CHUNKS
+from transports.front import MOST_CHUNKS, FrontServer
+from transports.health import Alive
 from transports.requests import REQUESTS_PER_TURN
 from transports.webhooks import CallWebhook
 
@@ -103,6 +104,32 @@ async def test_requests_that_wait_for_their_peers_make_place(make_site: MakeSite
         peer.writer.close()
     site.client.close()
     await until_held(site, 0)
+
+
+async def test_who_waits_for_a_turn_makes_place_and_is_not_served_then(
+    make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = await make_site(limit_settings=FEW)
+    server, served, waiting, go_on = site.server, [], asyncio.Event(), asyncio.Event()
+    assert isinstance(server, FrontServer)
+
+    async def take(peer: str) -> None:
+        waiting.set()
+        await go_on.wait()
+
+    monkeypatch.setattr(server.turns, "take", take)
+    monkeypatch.setattr(Alive, "get", lambda self: (served.append(1), self.send_json({})))
+    crowd = [await Peer.connect(site.port) for _ in range(8)]
+    for peer in crowd:
+        peer.send(ALIVE)
+    async with asyncio.timeout(5):
+        await waiting.wait()
+    answer = asyncio.ensure_future(site.fetch("/healthz/"))
+    assert await crowd[0].rest() == b""
+    go_on.set()
+    assert (await answer).code == 200 and len(served) == 8
+    for peer in crowd:
+        peer.writer.close()
 
 
 @pytest.mark.parametrize("many", [b"a:\r\n" * 3000, b"".join(b"%x:\r\n" % i for i in range(2500))])
