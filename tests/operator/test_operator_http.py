@@ -16,6 +16,7 @@ from actors.services.metrics import CATALOGUE, PREFIX, Metrics
 from store.audit import AuditRepository
 from store.engine import Database
 from store.migrations import migrate
+from store.private import make_private_file
 from tests.calls.conftest import until
 from tests.operator.conftest import TOKEN, Office
 from transports.operator import Desk, OperatorListener
@@ -69,6 +70,7 @@ class Bureau:
     """A listener over two workers, and a store."""
 
     def __init__(self, folder: Path, token: str = TOKEN) -> None:
+        make_private_file(folder / "store.db")
         self.database = Database(f"sqlite:///{folder}/store.db")
         migrate(self.database)
         self.audit = AuditRepository(self.database)
