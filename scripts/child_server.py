@@ -13,6 +13,7 @@ from types import TracebackType
 import orjson
 
 from config.errors import CallboardError
+from store.health import disk_trouble
 from store.private import make_private_file, private_folder
 
 HOST = "127.0.0.1"
@@ -113,7 +114,8 @@ class ChildServer:
 
     def _last_words(self) -> str:
         lines = self.plan.log.read_text("utf-8", "replace").strip().splitlines()
-        return f"{lines[-1] if lines else 'it said nothing'} ({self.plan.log})"
+        # Where nothing more fits nothing could be said, either.
+        return f"{lines[-1] if lines else disk_trouble(self.plan.data_dir) or 'it said nothing'} ({self.plan.log})"
 
 
 def free_port(wanted: int) -> int:

@@ -142,9 +142,13 @@ def reach(host: str, port: int) -> str:
 def _write(path: Path, content: Mapping[str, Any]) -> None:
     """All or nothing, for nobody else's eyes."""
     fresh = path.with_suffix(f".{os.getpid()}")
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        json.dump(content, file)
-    os.replace(fresh, path)
+    try:
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            json.dump(content, file)
+        os.replace(fresh, path)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -40,6 +40,7 @@ R = TypeVar("R")
 
 Clock = Callable[[], datetime]
 BUSY_TIMEOUT_S = 5.0
+SMALLEST_BYTES = 32 << 10  # of SQLite's files: the index of its write-ahead log
 CONNECT_S, ANSWER_S = 3.0, 10.0  # PostgreSQL's time for a connection, for the answer to one statement
 OUTAGE_S, OUTCOMES = 10.0, 40  # how long, and of how many transactions, a loss says something about the next
 _POSTGRES = {"application_name": "callboard"}
@@ -256,6 +257,15 @@ def is_outage(error: Exception) -> bool:
     return error.connection_invalidated or str(getattr(error.orig, "pgcode", None))[:2] in ("25", "42")
 
 
+def is_full(folder: Path) -> bool:
+    """Whether not even SQLite's smallest file has room there."""
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize < SMALLEST_BYTES or (found.f_files > 0 and found.f_favail == 0)
+
+
 def sqlite_reason(said: str, path: Path) -> str:
     """SQLite's words, and what they hide about the file."""
     if path.is_dir():
@@ -264,6 +274,8 @@ def sqlite_reason(said: str, path: Path) -> str:
         return f"{said}: {path.parent} is not there"
     if "unable to open" in said and not path.exists():
         return f"{said}: it is not there; was it moved or removed?"
+    if "disk I/O error" in said and is_full(path.parent):
+        return f"{said}: the disk is full"
     if "disk I/O error" in said:
         return f"{said}: the disk fails, or somebody changed the file while it was open"
     if "malformed" in said or "not a database" in said:

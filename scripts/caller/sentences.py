@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from actors.media.audio import PCM_8K, AudioFormat, Encoding
-from actors.media.resample import Converter
+from actors.media.resample import LEGAL_RATES, Converter
 from config.errors import ConfigError
 from scripts.caller.ear import is_audible
 from scripts.caller.plan import Sentence
@@ -47,9 +47,14 @@ def read_sentence(path: Path) -> Sentence:
             channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
             raw = file.readframes(file.getnframes())
     except (wave.Error, EOFError) as error:
-        raise ConfigError(f"--wav {path}: not a PCM WAV file: {error}") from None
+        raise ConfigError(f"--wav {path}: not a PCM WAV file: {str(error) or 'it ends too early'}") from None
+    except OSError as error:
+        raise ConfigError(f"--wav {path}: {error.strerror}") from None
     if width != 2:
         raise ConfigError(f"--wav {path}: {8 * width} bits per sample; legal: 16")
+    if rate not in LEGAL_RATES:
+        raise ConfigError(f"--wav {path}: {rate} samples per second; legal: {LEGAL_RATES[0]} to {LEGAL_RATES[-1]}")
+    raw = raw[: len(raw) // (2 * channels) * 2 * channels]  # cut off in the middle of a sample
     samples = np.frombuffer(raw, "<i2").reshape(-1, channels)
     mono = samples if channels == 1 else np.rint(samples.mean(axis=1))
     converter = Converter(AudioFormat(Encoding.PCM, rate), PCM_8K)

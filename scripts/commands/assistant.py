@@ -51,10 +51,15 @@ def write_new(args: argparse.Namespace) -> int:
         raise ConfigError(f"NAME {args.name!r:.70}: legal: {LEGAL_NAME.text}")
     path = args.output or Path(f"{args.name}.yaml")
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(assistant_template(args.name))
+        file = path.open("x", encoding="utf-8")
     except FileExistsError:
         raise ConfigError(f"{path}: is there already, and is not overwritten") from None
+    try:
+        with file:
+            file.write(assistant_template(args.name))
+    except OSError as error:
+        path.unlink()  # half a file would be in the way of the next try
+        raise OSError(error.errno, error.strerror, str(path)) from None
     console().print(f"{path}: change it, then: callboard assistant apply {path}", markup=False)
     return OK
 

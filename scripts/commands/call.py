@@ -83,8 +83,17 @@ def check_record(path: Path) -> None:
     """Before a call is made for nothing. Raises `ConfigError`."""
     if not path.parent.is_dir():
         raise ConfigError(f"--record {path}: there is no folder {path.parent}")
-    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise ConfigError(f"--record {path}: is {'a folder' if path.is_dir() else 'not ours to write'}")
+    try:
+        if path.is_dir():
+            raise ConfigError(f"--record {path}: is a folder")
+        if path.is_fifo():
+            return  # to open it would wait for its reader
+        was_there = path.exists()
+        path.open("ab").close()
+        if not was_there:
+            path.unlink()
+    except OSError as error:
+        raise ConfigError(f"--record {path}: {error.strerror}") from None
 
 
 async def _call(args: argparse.Namespace) -> CallReport:

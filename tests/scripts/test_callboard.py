@@ -17,6 +17,9 @@ import pytest
 from config.assistant import AssistantConfig
 from scripts.callboard import main
 from scripts.commands.demo import ASSISTANT
+from tests.disks import full_disk
+
+__all__ = ["full_disk"]
 
 COMMANDS = [
     *(["demo"], ["serve"], ["call"], ["check"], ["config"], ["assistant"], ["key"]),
@@ -113,7 +116,7 @@ def test_a_call_that_cannot_be_planned(options: list[str], complaint: str, run: 
 
 def test_files_that_are_not_there_are_named(run: Run, tmp_path: Path) -> None:
     code, _, err = run("call", "--assistant", "a", "--wav", str(tmp_path / "no.wav"))
-    assert code == 1 and "no.wav" in err and "Traceback" not in err
+    assert code == 2 and "no.wav" in err and "Traceback" not in err
 
 
 def test_a_server_that_is_not_there(run: Run, tmp_path: Path) -> None:
@@ -220,6 +223,14 @@ def test_a_new_assistant_is_written_and_applies(run: Run, tmp_path: Path, monkey
     code, _, err = run("assistant", "new", "Front Desk")
     assert code == 2 and "NAME 'Front Desk': legal: 1 to 63 lower-case letters" in err
     assert sorted(path.name for path in tmp_path.glob("*.yaml")) == ["front-desk.yaml", "other.yaml"]
+
+
+def test_a_new_assistant_that_has_no_room_leaves_nothing(run: Run, full_disk: Path) -> None:
+    path = full_disk / "desk.yaml"
+    for _ in range(2):
+        code, _, err = run("assistant", "new", "desk", "--output", str(path))
+        assert code == 1 and str(path) in err and err.count("\n") == 1
+        assert not path.exists()
 
 
 def test_the_schema_for_editors_is_printed(run: Run) -> None:

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import DateTime, text
 
 from config.settings import load_settings
-from store.engine import Database
+from store.engine import Database, sqlite_reason
 from store.errors import StoreUnavailable
 from store.health import damage, database_trouble, disk_trouble
 from store.migrations import migrate
@@ -220,3 +220,9 @@ def test_a_file_that_may_only_be_read_is_told_at_once(file: Path, monkeypatch: p
     with pytest.raises(StoreUnavailable, match="may not be written"):
         database.ping()
     database.close()
+
+
+def test_an_io_error_of_a_full_disk_is_told_as_that(full_disk: Path) -> None:
+    if not full_disk.is_mount():
+        pytest.skip("nobody but root can mount a disk")
+    assert "the disk is full" in sqlite_reason("disk I/O error", full_disk / "callboard.db")

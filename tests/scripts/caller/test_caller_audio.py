@@ -57,6 +57,18 @@ def test_bad_wav_files_say_what_is_wrong(tmp_path: Path) -> None:
         read_sentence(write_wav(tmp_path / "b.wav", LOUD, width=1))
     with pytest.raises(ConfigError, match="nothing can be heard"):
         read_sentence(write_wav(tmp_path / "c.wav", bytes(16000)))
+    with pytest.raises(ConfigError, match=r"d\.wav: 7 samples per second"):
+        read_sentence(write_wav(tmp_path / "d.wav", LOUD, rate=7))
+    (tmp_path / "e.wav").touch()
+    for name, complaint in (("e.wav", "ends too early"), ("no.wav", "No such file"), (".", "Is a directory")):
+        with pytest.raises(ConfigError, match=f"--wav .*{complaint}"):
+            read_sentence(tmp_path / name)
+
+
+def test_a_wav_file_that_was_cut_off_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    path = write_wav(tmp_path / "a.wav", LOUD)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert len(read_sentence(path).pcm) == len(LOUD)
 
 
 def test_the_recording_is_stereo_caller_left_assistant_right(tmp_path: Path) -> None:

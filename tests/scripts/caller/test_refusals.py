@@ -17,6 +17,7 @@ from scripts.caller.call import place_call
 from scripts.caller.errors import CallRefused
 from scripts.caller.plan import CallPlan, Sentence
 from scripts.caller.server import Server, refusal
+from scripts.commands.call import check_record
 from tests.transports.front import Site, open_site
 
 VIAS = ("twilio", "audiosocket", "browser")
@@ -72,7 +73,17 @@ def test_a_recording_that_has_no_place_fails_before_the_call(
     for record, complaint in (
         (tmp_path / "no" / "call.wav", "there is no folder"),
         (tmp_path / "folder", "is a folder"),
+        (tmp_path / ("x" * 300), "File name too long"),
+        (Path("/proc/call.wav"), "--record /proc/call.wav: "),  # nobody may, whatever access(2) says of root
     ):
         assert main([*command, "--record", str(record)]) == 2
         said = capsys.readouterr()
         assert said.out == "" and said.err.count("\n") == 1 and complaint in said.err
+
+
+def test_a_recording_that_could_be_made_leaves_nothing_before_the_call(tmp_path: Path) -> None:
+    check_record(tmp_path / "call.wav")
+    assert not (tmp_path / "call.wav").exists()
+    (tmp_path / "old.wav").write_bytes(b"kept")
+    check_record(tmp_path / "old.wav")
+    assert (tmp_path / "old.wav").read_bytes() == b"kept"
