@@ -69,12 +69,7 @@ class Database:
         """PostgreSQL where POSTGRES__HOST is set, else callboard.db in DATA_DIR, which is made, for us alone."""
         if settings.postgres.host:
             return cls(_postgres_url(settings), connections=settings.postgres.max_open_connection)
-        path = open_data_dir(settings.data_dir) / DATABASE
-        try:
-            make_private_file(path)  # its -wal and -shm get the same mode, by SQLite
-        except OSError as error:
-            raise StoreUnavailable(f"database {path}: {error.strerror}") from None
-        return cls(URL.create("sqlite", database=str(path)))
+        return cls(URL.create("sqlite", database=str(open_data_dir(settings.data_dir) / DATABASE)))
 
     @property
     def is_sqlite(self) -> bool:
@@ -203,6 +198,12 @@ def _wait(connection: psycopg2.extensions.connection) -> None:
 
 def _sqlite(url: URL) -> Engine:
     path = Path(url.database or "")
+    try:
+        make_private_file(path)  # its -wal and -shm get the same mode, by SQLite
+    except IsADirectoryError:
+        pass  # which is told to whoever asks
+    except OSError as error:
+        raise StoreUnavailable(f"database {path}: {error.strerror}") from None
 
     def prepare(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
         record.info["file"] = _identity(path)
