@@ -98,6 +98,12 @@ class _CountedWire(AudioSocketWire):
         self._listener.settle(self)
         super().accept(context)
 
+    def reject(self, error: CallboardError) -> None:
+        """Its peer shall close now: until then it waits for nobody, and gives its place up when that is needed."""
+        if self.arrival is not None:
+            self._listener.services.arrivals.idle(self.arrival)
+        super().reject(error)
+
     def drop_crowded(self) -> None:
         """There are more connections than places."""
         self.drop("too_many_connections")

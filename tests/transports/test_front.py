@@ -7,6 +7,7 @@ import errno
 import logging
 import socket
 from collections.abc import Awaitable, Callable
+from uuid import uuid4
 
 import pytest
 from tornado.httputil import HTTPHeaders
@@ -14,7 +15,7 @@ from tornado.httputil import HTTPHeaders
 from tests.transports.front import Site
 from tests.transports.peers import Peer
 from transports import front
-from transports.audiosocket import audio_header
+from transports.audiosocket import HANGUP_FRAME, audio_header
 from transports.front import MOST_CHUNKS, FrontServer
 from transports.health import Alive
 from transports.requests import REQUESTS_PER_TURN
@@ -195,6 +196,23 @@ async def test_audiosockets_that_do_not_say_whose_they_are_make_place(make_site:
     await site.switchboard.call()
     assert len(site.services.arrivals) <= 8
     for each in (peer, *silent):
+        each.writer.close()
+
+
+async def test_audiosockets_that_were_refused_and_stay_make_place(make_site: MakeSite) -> None:
+    site = await make_site(limit_settings=FEW, max_per_peer=1000)
+    guessers = [await Peer.connect(site.audiosocket.port) for _ in range(8)]
+    for peer in guessers:
+        peer.send(b"\x01\0\x10" + uuid4().bytes)
+    for peer in guessers:
+        assert (await peer.read(3)) == HANGUP_FRAME  # a clock that stands still sends no silence
+    assert len(site.services.arrivals) == 8
+    assert (await site.fetch("/healthz/")).code == 200
+    context = await site.context("asterisk")
+    peer = await Peer.connect(site.audiosocket.port)
+    peer.send(b"\x01\0\x10" + context.id.bytes)
+    await site.switchboard.call()
+    for each in (peer, *guessers):
         each.writer.close()
 
 
