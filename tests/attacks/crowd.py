@@ -75,5 +75,9 @@ CROWDS: dict[str, Callable[[Crowded], None]] = {
     "http-bodies-too-long": crowd(
         _HEAD.format("POST", "/v1/talk/twilio/call/steady", "Content-Length: 1000000\r\n") + "x" * 65_000, again=False
     ),
+    "http-many-lines": crowd(_HEAD.format("GET", "/nowhere", "".join(f"{n:x}:\r\n" for n in range(2700)))),
+    "http-many-chunks": crowd(
+        _HEAD.format("POST", _EVENT, "Transfer-Encoding: chunked\r\n") + "1\r\na\r\n" * 8000, again=False
+    ),
     "http-heads-withheld": crowd(_HEAD.format("GET", "/", f"X: {'y' * 12_000}")[:-2], again=False),
 }
