@@ -54,6 +54,11 @@ def node(data_dir: Path) -> dict[str, Any]:
     return found if _lives(found) else {}
 
 
+def lives_in(data_dir: Path) -> bool:
+    """Whether a node uses this folder, also one that has been moved or removed since."""
+    return bool(node(data_dir)) or data_dir.absolute() in living(os.environ)
+
+
 def living(environ: Mapping[str, str]) -> list[Path]:
     """The folders of this user's nodes, the one that was started last first. What the dead have left is removed."""
     found = []

@@ -18,7 +18,7 @@ from typing import Any
 
 from config.errors import CallboardError
 from config.settings import RedisSettings, Settings
-from scripts.nodes import node
+from scripts.nodes import lives_in, node
 from scripts.storage import lost_database
 from store.health import damage, database_trouble, disk_trouble
 
@@ -149,7 +149,7 @@ def _database(settings: Settings) -> Finding:
     from store.migrations import current_revision, head_revision, revisions
 
     if trouble := lost_database(settings):
-        if node(settings.data_dir):
+        if lives_in(settings.data_dir):
             return Finding("database", False, trouble, "put it back, or stop the node")
         return Finding("database", True, "SQLite, will be made at the first start")
     hint = "start PostgreSQL, or mend POSTGRES__*" if settings.postgres.host else "see DATA_DIR"

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from config.errors import ConfigError
-from scripts.nodes import DATABASE_FILE, guessed_data_dir, node
+from scripts.nodes import DATABASE_FILE, guessed_data_dir, lives_in, node
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -29,7 +29,7 @@ def open_database(settings: Settings) -> Iterator[Database]:
     from store.errors import StoreUnavailable
     from store.migrations import migrate
 
-    if used and (trouble := lost_database(settings)):
+    if (trouble := lost_database(settings)) and lives_in(settings.data_dir):
         raise StoreUnavailable(trouble)
     database = Database.from_settings(settings)
     try:

@@ -118,6 +118,19 @@ async def test_another_database_than_the_nodes_is_refused(
     assert said.returncode == 2 and "uses SQLite" in said.stderr and said.stderr.count("\n") == 1
 
 
+async def test_a_nodes_folder_that_has_gone_is_not_made_anew(
+    environ: dict[str, str], callboard: Run, tmp_path: Path
+) -> None:
+    async with serving(tmp_path / "data", environ):
+        (tmp_path / "data").rename(tmp_path / "elsewhere")
+        for command in (["key", "list"], ["calls"], ["check"]):
+            said = await asyncio.to_thread(callboard, *command, "--data-dir", str(tmp_path / "data"))
+            assert said.returncode == 1 and "moved or removed" in said.stdout + said.stderr
+        assert not (tmp_path / "data").exists()
+        (tmp_path / "elsewhere").rename(tmp_path / "data")
+        assert (await asyncio.to_thread(callboard, "key", "list", "--data-dir", str(tmp_path / "data"))).returncode == 0
+
+
 def test_a_number_that_another_process_has_now_is_no_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     with nodes.announced(tmp_path, {"url": "http://127.0.0.1:1"}):
