@@ -62,6 +62,11 @@ def _close_to_others(path: Path) -> None:
             f"DATA_DIR {str(path)!r} has mode {stat.S_IMODE(found.st_mode):04o} and holds other things than Callboard's"
             f": name a folder of our own, such as {str(path / 'callboard')!r}"
         )
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and (planted := _planted(path, user)):
+        raise FolderNotPrivate(
+            f"DATA_DIR {str(path)!r} could be written by others, and {planted!r} in it is a link or another user's:"
+            " look at it, then remove it"
+        )
     path.chmod(FOLDER_MODE)
     log.warning("DATA_DIR %s was open to others (%04o): mended, 0700", path, stat.S_IMODE(found.st_mode))
 
@@ -72,6 +77,15 @@ def _is_ours_alone(path: Path, found: os.stat_result) -> bool:
         return False
     names = set(os.listdir(path))
     return DATABASE in names or names <= _OURS
+
+
+def _planted(path: Path, user: int) -> str:
+    """What somebody else may have put there, so that our files land elsewhere; "" if there is nothing."""
+    with os.scandir(path) as entries:
+        for entry in entries:
+            if entry.is_symlink() or entry.stat(follow_symlinks=False).st_uid not in (0, user):
+                return entry.name
+    return ""
 
 
 def _mend(path: Path, mode: int) -> None:

@@ -79,3 +79,17 @@ def test_a_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
     with pytest.raises(FolderNotPrivate, match=f"belongs to user {owner}, we are {owner + 1}"):
         private_folder(tmp_path)
+
+
+def test_a_link_in_a_folder_that_others_could_write_is_refused(tmp_path: Path) -> None:
+    data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    data.mkdir()
+    elsewhere.mkdir()
+    elsewhere.chmod(0o755)
+    (data / "spool").symlink_to(elsewhere)
+    data.chmod(0o777)
+    with pytest.raises(FolderNotPrivate, match="spool"):
+        open_data_dir(data)
+    assert elsewhere.stat().st_mode & 0o777 == 0o755
+    data.chmod(0o755)  # nobody else could have put it there
+    open_data_dir(data)
