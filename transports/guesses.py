@@ -3,18 +3,24 @@ counted, and refused for a while.
 
 An id that is known but was used or waited too long is no guess: a carrier that is late has done nothing wrong. Whoever
 brings calls that are there earns a credit, so that a PBX with a wrong line in its dialplan keeps its other calls.
+Behind a proxy each of its clients is counted; but whom a proxy names only the proxy knows, and who is none can claim
+anything. So all that one address names for others are counted together, too, with more patience.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 
 from actors.budget import Bucket
 from config.errors import BadInput
+from config.logging import cut
 from transports.arrivals import network_of
 
 MOST_PEERS = 4096  # that are remembered; the one that was seen last the longest ago is forgotten
 CREDIT = 10.0  # guesses that a call which is there makes good
+PROXIED = 20  # times as many guesses are allowed to all clients of one proxy
+CLIENT_CHARS = 64  # of what a proxy says of its client
 
 
 class TooManyGuesses(BadInput):
@@ -31,23 +37,32 @@ class Guesses:
         self.per_minute = per_minute
         self._buckets: OrderedDict[str, Bucket] = OrderedDict()  # of peers that have guessed
 
-    def check(self, address: str, now: float) -> None:
-        """Raises `TooManyGuesses`."""
-        bucket = self._buckets.get(network_of(address))
-        if bucket is not None and bucket.level(now) < 1:
-            raise TooManyGuesses(f"more than {self.per_minute} unknown calls a minute: try again in a minute")
+    def check(self, address: str, now: float, client: str = "") -> None:
+        """Raises `TooManyGuesses`. `client`: for whom a proxy at this address asks."""
+        for who, _ in self._counted(address, client):
+            bucket = self._buckets.get(who)
+            if bucket is not None and bucket.level(now) < 1:
+                raise TooManyGuesses(f"more than {self.per_minute} unknown calls a minute: try again in a minute")
 
-    def missed(self, address: str, now: float) -> None:
+    def missed(self, address: str, now: float, client: str = "") -> None:
         """It has named a call that is not there."""
-        peer = network_of(address)
-        bucket = self._buckets.setdefault(peer, Bucket.per_minute(self.per_minute))
-        self._buckets.move_to_end(peer)
-        bucket.take(1, now)
-        if len(self._buckets) > MOST_PEERS:
+        for who, allowed in self._counted(address, client):
+            self._buckets.setdefault(who, Bucket.per_minute(allowed)).take(1, now)
+            self._buckets.move_to_end(who)
+        while len(self._buckets) > MOST_PEERS:
             self._buckets.popitem(last=False)
 
-    def hit(self, address: str, now: float) -> None:
+    def hit(self, address: str, now: float, client: str = "") -> None:
         """It has named a call that is there."""
-        bucket = self._buckets.get(network_of(address))
-        if bucket is not None:
-            bucket.give(CREDIT, now)
+        for who, _ in self._counted(address, client):
+            if (bucket := self._buckets.get(who)) is not None:
+                bucket.give(CREDIT, now)
+
+    def _counted(self, address: str, client: str) -> Iterator[tuple[str, int]]:
+        """Whose guesses these are, and how many are allowed him; the proxy last, which is forgotten last."""
+        peer = network_of(address)
+        if client:
+            yield f"{peer} for {cut(network_of(client), CLIENT_CHARS)}", self.per_minute
+            yield f"{peer} for others", self.per_minute * PROXIED
+        else:
+            yield peer, self.per_minute

@@ -33,17 +33,19 @@ class MediaSocket(Handler):
         self.check_signature(spec)
         services = self.services
         with services.gate.enter():
-            claimed = await services.claim(identity, spec.name, self._guesser(), shown)
+            claimed = await services.claim(identity, spec.name, str(self.request.remote_ip), self._client(), shown)
             wire = partial(self._wire, spec.wire, claimed)
             if not await take_over(self, key, wire):
                 peer, line = str(self.request.remote_ip), "peer left before its upgrade: provider=%s peer=%s"
                 peer_line(log, "left_early", peer, line, spec.name, peer)
                 wire(b"").connection_lost(None)  # the context is used up: its call writes down the end
 
-    def _guesser(self) -> str:
-        """Who is counted; "" behind a proxy, where one who guesses would shut out all others."""
-        proxied = "X-Forwarded-For" in self.request.headers or "Forwarded" in self.request.headers
-        return "" if proxied else str(self.request.remote_ip)
+    def _client(self) -> str:
+        """For whom a proxy asks: what the nearest one has added. "" without a proxy."""
+        for name in ("X-Forwarded-For", "Forwarded"):
+            if name in self.request.headers:
+                return self.request.headers[name].rpartition(",")[2].strip() or "unknown"
+        return ""
 
     def _wire(self, kind: type[WebSocketConnection], context: CallContext, early: bytes) -> WebSocketConnection:
         services = self.services

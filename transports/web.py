@@ -102,22 +102,22 @@ class AppServices:
         self.arrivals.most, self.arrivals.per_peer = capacity.arrivals(limits.connections), limits.connections_per_peer
         self.guesses.per_minute, self.intake.most_bytes = limits.unknown_calls_per_minute, limits.unfinished_bytes
 
-    async def claim(self, context_id: UUID, provider: str, peer: str = "", key: ApiKey | None = None) -> CallContext:
+    async def claim(
+        self, context_id: UUID, provider: str, peer: str, client: str = "", key: ApiKey | None = None
+    ) -> CallContext:
         """As `ContextRepository.claim`, for this worker; on the same trip `versions` learns the call's assistant.
 
-        Raises `TooManyGuesses` too; without a `peer` nobody is counted.
+        Raises `TooManyGuesses` too; `client`: for whom `peer`, a proxy, asks.
         """
         guesses, loop = self.guesses, asyncio.get_running_loop()
         project = key.project_id if key else None
-        if not peer:
-            return await self.database.run(self._claim, context_id, provider, project)
-        guesses.check(peer, loop.time())
+        guesses.check(peer, loop.time(), client)
         try:
             context = await self.database.run(self._claim, context_id, provider, project)
         except UnknownContext:
-            guesses.missed(peer, loop.time())
+            guesses.missed(peer, loop.time(), client)
             raise
-        guesses.hit(peer, loop.time())
+        guesses.hit(peer, loop.time(), client)
         return context
 
     def _claim(self, context_id: UUID, provider: str, project: int | None) -> CallContext:

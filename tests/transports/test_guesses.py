@@ -12,7 +12,7 @@ from tests.transports.front import Site
 from tests.transports.peers import Peer
 from transports.audiosocket import audio_header
 from transports.connection import Limits
-from transports.guesses import CREDIT, MOST_PEERS, Guesses, TooManyGuesses
+from transports.guesses import CREDIT, MOST_PEERS, PROXIED, Guesses, TooManyGuesses
 
 MakeSite = Callable[..., Awaitable[Site]]
 FRAME = audio_header(0x10, 320) + bytes(320)
@@ -113,16 +113,38 @@ async def test_used_contexts_are_no_guesses(make_site: MakeSite) -> None:
     await ears.ended.wait()
 
 
-@pytest.mark.parametrize(
-    ("headers", "statuses"),
-    [({}, [404, 404, 429, 429]), ({"X_Forwarded_For": "192.0.2.1"}, [404, 404, 404, 404])],
-)
-async def test_guesses_on_a_websocket(make_site: MakeSite, headers: dict[str, str], statuses: list[int]) -> None:
-    site = await make_site(limits=Limits())
-    object.__setattr__(site.services, "guesses", Guesses(2))
+async def statuses_of(site: Site, *clients: str) -> list[int]:
+    """Of guesses on a WebSocket, each for this client of a proxy, or for nobody else."""
     seen = []
-    for _ in range(4):
-        status, peer = await site.upgrade(f"/v1/talk/twilio/ctx/{uuid4()}", **headers)
+    for client in clients:
+        forwarded = {"X_Forwarded_For": client} if client else {}
+        status, peer = await site.upgrade(f"/v1/talk/twilio/ctx/{uuid4()}", **forwarded)
         seen.append(status)
         await peer.close()
-    assert seen == statuses
+    return seen
+
+
+async def test_guesses_on_a_websocket(make_site: MakeSite) -> None:
+    site = await make_site(limits=Limits())
+    object.__setattr__(site.services, "guesses", Guesses(2))
+    assert await statuses_of(site, "", "", "", "") == [404, 404, 429, 429]
+
+
+async def test_a_proxys_clients_are_counted_one_by_one(make_site: MakeSite) -> None:
+    site = await make_site(limits=Limits())
+    object.__setattr__(site.services, "guesses", Guesses(2))
+    one, spoofed, other = "192.0.2.1", "198.51.100.7, 192.0.2.1", "192.0.2.2"
+    assert await statuses_of(site, one, spoofed, one, other) == [404, 404, 429, 404]
+
+
+def test_who_only_says_that_he_is_a_proxy_is_refused_in_the_end() -> None:
+    guesses = Guesses(2)
+    for number in range(2 * PROXIED):
+        guesses.check("10.0.0.1", 0.0, f"192.0.2.{number}")
+        guesses.missed("10.0.0.1", 0.0, f"192.0.2.{number}")
+    with pytest.raises(TooManyGuesses):
+        guesses.check("10.0.0.1", 0.0, "198.51.100.1")
+    guesses.check("10.0.0.1", 0.0)  # its own calls, and other proxies'
+    guesses.check("10.0.0.2", 0.0, "198.51.100.1")
+    guesses.hit("10.0.0.1", 0.0, "198.51.100.2")  # a call of one of its clients
+    guesses.check("10.0.0.1", 0.0, "198.51.100.1")

@@ -25,13 +25,13 @@ async def test_a_version_is_read_and_prepared_once(site: Site) -> None:
     read: list[str] = []
     event.listen(database.engine, "before_cursor_execute", lambda *args: read.append(args[2]))
     for context in made:
-        claimed = await site.services.claim(context.id, "asterisk")
+        claimed = await site.services.claim(context.id, "asterisk", "127.0.0.1")
         assert versions.known(claimed) is prepared[0] and len(prepared) == 1
     assert sum("assistant_versions" in text for text in read) == 1
     await database.run(AssistantRepository(database).apply, AssistantConfig(**{**SCRIPT, "greeting": "Hello"}))
     newer = await site.context("asterisk")
     assert versions.known(newer) is None
-    await site.services.claim(newer.id, "asterisk")
+    await site.services.claim(newer.id, "asterisk", "127.0.0.1")
     assert [config.greeting for config in prepared] == ["", "Hello"]
     assert versions.known(made[0]) is prepared[0]
 
@@ -42,7 +42,7 @@ async def test_a_few_versions_are_kept(site: Site) -> None:
     for number in range(4):
         await database.run(AssistantRepository(database).apply, AssistantConfig(**{**SCRIPT, "greeting": str(number)}))
         made.append(await site.context("asterisk"))
-        await site.services.claim(made[-1].id, "asterisk")
+        await site.services.claim(made[-1].id, "asterisk", "127.0.0.1")
     assert [site.services.versions.known(context) is not None for context in made] == [False, False, True, True]
 
 
@@ -50,7 +50,7 @@ async def test_an_assistant_that_cannot_be_read_does_not_keep_its_context_from_b
     context = await site.context("asterisk")
     with site.services.database.write() as session:
         session.connection().exec_driver_sql("UPDATE assistant_versions SET config = '{}'")
-    claimed = await site.services.claim(context.id, "asterisk")
+    claimed = await site.services.claim(context.id, "asterisk", "127.0.0.1")
     assert claimed.id == context.id and site.services.versions.known(claimed) is None
 
 
