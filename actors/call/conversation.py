@@ -197,6 +197,7 @@ class Conversation:
         """The caller is gone: what was heard is history, nothing else matters any more."""
         self._now = now
         self.questions.cancel()
+        self._turn_waits = False
         self.outage.caller_waits_no_more()
         self.history.remember_caller(self.turn)
         self.floor, self.delivery.utterance = Floor.ENDED, None
@@ -294,6 +295,9 @@ class Conversation:
         self._turn_waits = not self.delivery.settled
         if self._turn_waits:
             return
+        if self.hearing.voice and not self.hearing.text and not self._keys:
+            self.floor = Floor.HEARING  # an answer that was late: the caller has begun anew
+            return
         words, began_s, voice_ms = self.hearing.take(self._now)
         if words and self._keys:
             self._ask_keys(words)
@@ -330,7 +334,7 @@ class Conversation:
         self._do(To("transport", ResumePlayout()))
         self.hearing.take(self._now)
         self.floor = Floor.SPEAKING if self.delivery.started else Floor.THINKING
-        if not self.delivery.started:
+        if not self.delivery.started or self.delivery.starves:
             self.outage.caller_waits(0.0)
 
     def take_floor(self) -> None:
@@ -358,6 +362,9 @@ class Conversation:
             self.floor = Floor.SPEAKING
 
     def finish_utterance(self) -> None:
+        if self.floor is Floor.DECIDING:  # about nothing any more; what is said next must be heard
+            self._do(CancelTimer("decision"))
+            self._do(To("transport", ResumePlayout()))
         finished = self.delivery.finish()
         self.history.remember_heard(finished, finished.text)
         if self._termination is not None:
@@ -444,7 +451,7 @@ class Conversation:
     def _close(self, last_words: str, termination: Termination) -> None:
         if self.floor in (Floor.ENDING, Floor.ENDED):
             return
-        self._termination = termination
+        self._termination, self._turn_waits = termination, False
         for name in (*TIMERS, "keys", "max_duration"):
             self._do(CancelTimer(name))
         self.outage.caller_waits_no_more()
@@ -485,7 +492,7 @@ class Conversation:
 
     def _listen(self) -> None:
         self.floor = Floor.LISTENING
-        self.outage.caller_waits_no_more()
+        self.outage.answered()
         self._idleness.begin()
 
     def _do(self, effect: Effect) -> None:

@@ -34,6 +34,7 @@ class Dictation:
         self._owed_ms = float("-inf")  # the `Finalize` that it has
         self._interim, self._interim_ms = "", float("-inf")
         self._finals = 0  # since the last end of a turn
+        self._final = ("", float("-inf"))  # the last one, and its end
         self._settled_ms: float | None = None  # the turn that we have ended without it
         self._settled_text = ""
         self._alive = self._moved = False  # has said something, or something new, since `settle` was asked last
@@ -82,6 +83,9 @@ class Dictation:
 
     def final(self, text: str, session_ms: float) -> list[Told]:
         end_ms = self._callers_ms(session_ms)
+        if text and text == self._final[0] and end_ms <= self._final[1]:
+            return []  # said twice
+        self._final = (text, end_ms)
         self._alive = self._moved = True
         self._interim = ""
         if self._settled_ms is not None:

@@ -58,6 +58,6 @@ class Outage:
             self._do(Filled(turn))
 
     def answered(self) -> None:
-        """The caller hears what he has waited for."""
+        """The caller hears what he has waited for, or it has come to nothing: the next wait is another one."""
         self._said = False
         self.caller_waits_no_more()

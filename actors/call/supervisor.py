@@ -47,6 +47,8 @@ from actors.messages import (
     AnswerDone,
     AnswerStarted,
     CallEnded,
+    CancelAnswer,
+    CancelSpeech,
     ChildFailed,
     Clause,
     CloseWire,
@@ -367,6 +369,8 @@ class Call(Dispatcher):
     def _do(self, effect: Effect) -> None:
         match effect:
             case To(role=role, message=message):
+                if isinstance(message, CancelAnswer | CancelSpeech) and role in self._opened:
+                    self._recoveries[role].worked()  # nothing is asked of it any more: what it failed at is over
                 self._send(role, message)
             case SetTimer(name=name, delay_s=delay_s):
                 self._set_timer(name, delay_s)

@@ -1,0 +1,75 @@
+"""Events that come when nobody expects them any more: in virtual time."""
+
+from __future__ import annotations
+
+from actors.call.dictation import Dictation
+from actors.call.floor import Floor
+from actors.errors import Result, Termination
+from actors.messages import Ask, Heard, PausePlayout, ResumePlayout, Speak, Transcript
+from tests.actors.call.stage import Stage
+
+
+def test_an_answer_without_words_gives_the_playout_back(stage: Stage) -> None:
+    """The caller coughs while we think: what is said next must be heard, without a further cough."""
+    stage.caller_says("what time is it")
+    stage.do("voice_started", stage.now * 1000)
+    assert stage.floor is Floor.DECIDING and stage.sent(PausePlayout)
+    stage.answer()
+    assert stage.floor is Floor.HEARING
+    assert len(stage.sent(ResumePlayout)) == 1 and "decision" not in stage.timers
+
+
+def test_a_late_end_of_turn_while_the_caller_speaks_again_ends_nothing() -> None:
+    stage = Stage(not_understood="I did not get that.")
+    stage.speak_out()
+    stage.do("voice_started", stage.now * 1000)
+    stage.wait(1.0)
+    stage.do("voice_ended", stage.now * 1000)
+    stage.wait(0.4)  # the transcriber is asked
+    stage.do("voice_started", stage.now * 1000)
+    assert not stage.sent(Speak, stage.do("turn_ended"))
+    assert stage.floor is Floor.HEARING
+    stage.wait(1.0)
+    stage.do("voice_ended", stage.now * 1000)
+    stage.wait(0.4)
+    stage.do("heard", Transcript("what time is it", True, stage.now * 1000))
+    stage.do("turn_ended")
+    assert stage.sent(Ask)[-1].question.history[-1].text == "what time is it"
+
+
+def test_a_turn_that_waits_for_the_playout_asks_nothing_after_the_end(stage: Stage) -> None:
+    stage.caller_says("tell me a story")
+    stage.answer("Once upon a time.")
+    utterance = stage.deliver()
+    stage.do("playout_started", utterance)
+    stage.do("typed", "stop")  # waits until it is known what was heard
+    stage.do("hang_up", Termination(Result.SUCCESS, "operator"), "Goodbye now.")
+    asked = len(stage.sent(Ask))
+    stage.do("playout_stopped", utterance, 200.0, True)
+    assert len(stage.sent(Ask)) == asked
+    assert stage.floor is Floor.ENDING
+
+
+def test_each_wait_has_its_filler_though_the_last_came_to_nothing(stage: Stage) -> None:
+    def filler_after_a_sound() -> bool:
+        start = stage.now * 1000
+        stage.do("voice_started", start)
+        stage.wait(0.5)
+        stage.do("voice_ended", start + 500)
+        said = any(message.text == "One moment, please." for message in stage.sent(Speak, stage.wait(3.0)))
+        stage.do("turn_ended")  # late, and without words
+        return said
+
+    assert filler_after_a_sound()
+    assert stage.floor is Floor.LISTENING
+    assert filler_after_a_sound()
+
+
+def test_a_final_that_is_said_twice_counts_once() -> None:
+    dictation = Dictation()
+    dictation.open = True
+    dictation.feed(Heard(b"", 0.0, 1000.0, True))
+    assert dictation.final("hello", 900.0) == [Transcript("hello", True, 900.0)]
+    assert dictation.final("hello", 900.0) == []
+    dictation.feed(Heard(b"", 1000.0, 2000.0, True))
+    assert dictation.final("hello", 1900.0) == [Transcript("hello", True, 1900.0)]  # the caller said it again
