@@ -76,24 +76,30 @@ async function main() {
   for (const name of ["UserTranscript", "BotTranscript", "BotTtsText", "Metrics", "Error"]) {
     client.on(RTVIEvent[name], (data) => say(name, data));
   }
+  // Of an answer its end and its text come in two messages, so that the text of the last one may come after its end.
+  const told = (words) => new Promise((resolve) => {
+    client.on(RTVIEvent.BotTranscript, (data) => data.text.includes(words) && resolve());
+  });
   const greeted = next(RTVIEvent.BotStoppedSpeaking);
   const headers = new Headers({ "x-api-key": key });
   say("ready", await client.startBotAndConnect({ endpoint, headers }));
   await greeted;
 
-  let answered = next(RTVIEvent.BotStoppedSpeaking);
+  const answered = next(RTVIEvent.BotStoppedSpeaking);
+  const hours = told("open from six");
   card.speak(fs.readFileSync(file));
   await answered;
+  await hours;
   say("heard", { samples: card.samples });
 
-  answered = next(RTVIEvent.BotTranscript);
+  const joke = told("stage");
   await client.sendText("tell me a joke");
-  await answered;
+  await joke;
   say("refused", await client.sendClientRequest("sing", {}).catch((error) => error.data ?? error.message));
 
-  answered = next(RTVIEvent.BotTranscript);
+  const sorry = told("Sorry");
   await client.sendDTMF("42#");
-  await answered;
+  await sorry;
 
   await client.disconnectBot();
   await client.disconnect();
