@@ -61,10 +61,13 @@ class Inbound:
         self._converter = None if same else Converter(wire_format, self.hearing)
         self._silence = wire_format.silence(FRAME_MS)
         self._short_bytes, self._long_bytes = (self.hearing.frame_bytes * ms // FRAME_MS for ms in (SHORT_MS, LONG_MS))
+        self._frame_bytes = wire_format.frame_bytes
         self._limit_bytes = wire_format.frame_bytes * (TAKE_MS // FRAME_MS)
         self._backlog_bytes = wire_format.frame_bytes * (BACKLOG_MS // FRAME_MS)
         self._arrived = bytearray()  # in the wire's format
-        self._allowance = float(self._backlog_bytes)  # bytes that may be heard now
+        self._allowance = float(self._backlog_bytes)  # bytes that may be heard, at `_allowed_at_ms`
+        self._allowed_at_ms = 0.0
+        self._heard_since = 0  # bytes
         self._earned = REAL_TIME * wire_format.frame_bytes / FRAME_MS  # bytes a millisecond
         self._heard = b""  # in `hearing`, not told yet
         self._wide = b""  # 16 kHz that waits to be halved
@@ -89,18 +92,26 @@ class Inbound:
         `late_ms`: the loop stood still for so long; what arrived meanwhile may not have been read yet.
         """
         if self._audio_until_ms is None:
-            self._audio_until_ms = now_ms
+            self._audio_until_ms = self._allowed_at_ms = now_ms
         self._audio_until_ms += late_ms
-        self._allowance = min(self._backlog_bytes, self._allowance + self._earned * (FRAME_MS + late_ms))
-        size = min(len(self._arrived), self._limit_bytes, int(self._allowance))
+        size = len(self._arrived)
+        if size > self._frame_bytes:
+            size = min(size, self._limit_bytes, self._allowed(now_ms))
         size -= size % self.wire_format.sample_bytes
         if not size:
             return self._silence if now_ms - self._audio_until_ms > QUIET_MS else b""
-        self._allowance -= size
+        self._heard_since += size
         self._audio_until_ms = now_ms + self.wire_format.duration_ms(size)
         taken = bytes(self._arrived[:size])
         del self._arrived[:size]
         return taken
+
+    def _allowed(self, now_ms: float) -> int:
+        """The bytes that may be heard now. One frame a tick is real time: only who brings more is asked to count."""
+        earned = self._earned * (now_ms - self._allowed_at_ms) - self._heard_since
+        self._allowance = min(self._backlog_bytes, self._allowance + earned)
+        self._allowed_at_ms, self._heard_since = now_ms, 0
+        return max(0, int(self._allowance))
 
     def convert(self, audio: bytes) -> bytes:
         """From the wire's format to `hearing`; a mu-law leg is decoded in the batch instead."""
