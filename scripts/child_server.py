@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import socket
 import sys
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from store.private import make_private_file, private_folder
 
 HOST = "127.0.0.1"
 START_S, STOP_S = 30.0, 10.0
+QUIET_PORTS = range(10240, 32768)  # Linux gives out 32768 to 60999 by itself: ip(7), ip_local_port_range
 # The demo stands by itself: what the user's environment says about databases and hosts is not for it.
 _UNSET = (
     *("CALLBOARD_CONFIG", "POSTGRES__HOST", "REDIS__HOST", "PUBLIC_ASSISTANT_HOST", "AUTH__MODE"),
@@ -119,8 +121,11 @@ class ChildServer:
 
 
 def free_port(wanted: int) -> int:
-    """`wanted` if nobody listens there, else any free port."""
-    for port in (wanted, 0):
+    """`wanted` if nobody listens there, else any free port that the kernel gives to nobody by itself.
+
+    Between this answer and its use the kernel would give a port of its own range to whoever asks for any, or connects.
+    """
+    for port in (wanted or _quiet_port(), *(_quiet_port() for _ in range(100)), 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -129,3 +134,7 @@ def free_port(wanted: int) -> int:
                 continue
             return int(probe.getsockname()[1])
     raise ServerFailed(f"no port is free at {HOST}")
+
+
+def _quiet_port() -> int:
+    return secrets.choice(QUIET_PORTS)

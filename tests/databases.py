@@ -12,7 +12,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ import pytest
 import redis
 
 from config.settings import load_settings
+from scripts.child_server import free_port
 from store.engine import Database
 from store.migrations import migrate
 
@@ -49,13 +49,6 @@ class Server:
 
 
 # --- starting and stopping ---------------------------------------------------------------------------------------
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _die_with_parent() -> None:
@@ -136,7 +129,7 @@ def new_postgres(folder: Path, server: Server, **options: str) -> tuple[list[str
 @pytest.fixture(scope="session")
 def postgres_server(server_folder: Path) -> Iterator[Server]:
     """A PostgreSQL with passwords."""
-    server, log = Server("127.0.0.1", free_port(), "callboard", secrets.token_hex(8)), server_folder / "postgres.log"
+    server, log = Server("127.0.0.1", free_port(0), "callboard", secrets.token_hex(8)), server_folder / "postgres.log"
     command, user = new_postgres(server_folder, server)
     process = start(command, log, user)
     try:
@@ -250,7 +243,7 @@ def redis_server(server_folder: Path) -> Iterator[Server]:
     program = shutil.which("redis-server")
     if program is None:
         pytest.fail("Redis is missing: apt-get install redis-server, or scripts/test as root", pytrace=False)
-    server, log = Server("127.0.0.1", free_port()), server_folder / "redis.log"
+    server, log = Server("127.0.0.1", free_port(0)), server_folder / "redis.log"
     options = ["--bind", server.host, "--port", str(server.port), "--save", "", "--dir", str(server_folder)]
     process = start([program, *options], log)
     try:

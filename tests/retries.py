@@ -38,10 +38,13 @@ def passed(names: Sequence[str], path: Path) -> list[str]:
     runs = _read(path)
     again = [name for name in names if any(name in run["tests"] for run in runs)]
     runs = [*runs, {"at": time.strftime("%Y-%m-%d %H:%M"), "tests": list(names)}][-RUNS:]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(f".{os.getpid()}")
-    fresh.write_text(json.dumps(runs, indent=1))
-    fresh.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(f".{os.getpid()}")
+        fresh.write_text(json.dumps(runs, indent=1))
+        fresh.replace(path)
+    except OSError as error:
+        print(f"{path}: {error.strerror}: the next run will not know of this one", file=sys.stderr)
     return again
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import redis
 
-from tests.databases import Server, execute, free_port, new_postgres, start, stop, wait_until
+from scripts.child_server import free_port
+from tests.databases import Server, execute, new_postgres, start, stop, wait_until
 
 
 class StoppableServer:
@@ -63,7 +64,7 @@ def redis_environ(server: Server) -> dict[str, str]:
 @contextmanager
 def stoppable_redis(folder: Path) -> Iterator[StoppableServer]:
     """A Redis that forgets everything when it is killed."""
-    login = Server("127.0.0.1", free_port())
+    login = Server("127.0.0.1", free_port(0))
     command = ["redis-server", "--bind", login.host, "--port", str(login.port), "--save", "", "--dir", str(folder)]
     with redis.Redis(login.host, login.port) as client:
         server = StoppableServer(login, command, folder / "log", client.ping)
@@ -77,7 +78,7 @@ def stoppable_redis(folder: Path) -> Iterator[StoppableServer]:
 @contextmanager
 def stoppable_postgres(folder: Path) -> Iterator[StoppableServer]:
     """A PostgreSQL without databases of ours; `folder` must be one that the server's user may enter."""
-    login = Server("127.0.0.1", free_port(), "callboard", secrets.token_hex(8))
+    login = Server("127.0.0.1", free_port(0), "callboard", secrets.token_hex(8))
     command, user = new_postgres(folder, login, synchronous_commit="on")  # what is committed survives a kill
     server = StoppableServer(login, command, folder / "log", lambda: execute(login, "SELECT 1"), user)
     try:

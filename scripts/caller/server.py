@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
@@ -71,11 +72,14 @@ class Server:
 def _parts(address: str) -> tuple[SplitResult, str]:
     try:
         parts = urlsplit(address)
+        if parts.username is not None:
+            raise ConfigError("--to: user and password have no place in a server's address; give a key with --key")
         if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
             return parts, parts.hostname
     except ValueError:  # no port, or half an IPv6 address
         pass
-    raise ConfigError(f"--to {address!r} is not an address like http://127.0.0.1:9007")
+    shown = re.sub(r"[^/]*@", "...@", address)  # a password perhaps
+    raise ConfigError(f"--to {shown!r} is not an address like http://127.0.0.1:9007")
 
 
 def refusal(error: HTTPClientError) -> str:

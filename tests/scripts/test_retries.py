@@ -41,3 +41,9 @@ def test_the_exit_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     assert retries.main(["passed", "tests/a.py::x"]) == 0
     assert retries.main(["passed", "tests/a.py::x"]) == 1
     assert "tests/a.py::x has a race" in capsys.readouterr().err
+
+
+def test_a_memory_that_cannot_be_written_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert retries.passed(["x"], tmp_path / "file" / "retried.json") == []
+    assert "the next run will not know of this one" in capsys.readouterr().err

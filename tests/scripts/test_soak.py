@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from scripts.census import Census, take
+from scripts.child_server import free_port
 from scripts.operator_client import OperatorClient
-from tests.databases import free_port
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "soak"
 CENSUS = Census(rss_mb=100.0, descriptors=30, processes=2, threads=7, actors=3, timers=0, tasks=1)
@@ -66,7 +66,7 @@ def test_a_process_is_counted_with_its_descendants() -> None:
 
 
 def test_a_node_that_does_not_answer_has_no_actors_to_count() -> None:
-    found = take(os.getpid(), OperatorClient(f"http://127.0.0.1:{free_port()}", "token"))
+    found = take(os.getpid(), OperatorClient(f"http://127.0.0.1:{free_port(0)}", "token"))
     assert found.actors is None and found.descriptors > 0
 
 

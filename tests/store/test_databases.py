@@ -11,10 +11,11 @@ import redis
 from sqlalchemy import text
 
 from config.settings import load_settings
+from scripts.child_server import free_port
 from store import engine as engine_module
 from store.engine import Database, patient
 from store.errors import StoreUnavailable
-from tests.databases import Server, free_port, postgres_environ
+from tests.databases import Server, postgres_environ
 from tests.servers import stoppable_postgres
 
 
@@ -75,7 +76,7 @@ def test_a_data_dir_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
 
 def test_an_unreachable_server_is_named_without_its_password() -> None:
-    port = free_port()
+    port = free_port(0)
     environ = {"POSTGRES__HOST": "127.0.0.1", "POSTGRES__PORT": str(port), "POSTGRES__PASSWORD": "geheim"}
     opened = Database.from_settings(load_settings(environ))
     with pytest.raises(StoreUnavailable, match=rf"127.0.0.1:{port}/callboard") as caught:

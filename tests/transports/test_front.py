@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import socket
@@ -16,7 +17,7 @@ from tests.transports.front import Site
 from tests.transports.peers import Peer
 from transports import front
 from transports.audiosocket import HANGUP_FRAME, audio_header
-from transports.front import MOST_CHUNKS, FrontServer
+from transports.front import AT_ONCE, MOST_CHUNKS, FrontServer
 from transports.health import Alive
 from transports.requests import REQUESTS_PER_TURN
 from transports.webhooks import CallWebhook
@@ -60,6 +61,18 @@ async def test_a_connection_that_asked_is_idle_again_and_counts(make_site: MakeS
     assert await peer.rest() == b""
     for other in others:
         other.writer.close()
+    await until_held(site, 0)
+
+
+async def test_few_connections_are_accepted_in_one_turn(make_site: MakeSite) -> None:
+    site = await make_site()
+    assert isinstance(site.server, FrontServer)
+    (listening,) = site.server._listening
+    with contextlib.ExitStack() as peers:
+        for _ in range(3 * AT_ONCE):
+            peers.enter_context(socket.create_connection(("127.0.0.1", site.port)))
+        site.server._accept(listening)
+        assert len(site.services.arrivals) == AT_ONCE
     await until_held(site, 0)
 
 

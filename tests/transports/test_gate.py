@@ -11,7 +11,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.databases import Server, free_port
+from scripts.child_server import free_port
+from tests.databases import Server
 from tests.transports.front import FORM, Site, uuid_in
 from tests.transports.peers import CONNECTED, Peer, masked, start
 from transports.audiosocket import audio_header
@@ -179,7 +180,7 @@ async def test_a_node_without_its_redis_is_not_ready(make_site: MakeSite, redis_
     ready = await (await make_site(redis=redis)).fetch("/readiness/")
     parts = {"node": "ok", "database": "ok", "disk": "ok", "redis": "ok"}
     assert (ready.code, json.loads(ready.body)) == (200, {"status": "ok", "parts": parts})
-    away = await make_site(redis={**redis, "port": free_port()})
+    away = await make_site(redis={**redis, "port": free_port(0)})
     ready = await away.fetch("/readiness/")
     parts = json.loads(ready.body)["parts"]
     assert ready.code == 503 and parts["database"] == "ok" and str(redis_server.host) in parts["redis"]

@@ -58,6 +58,13 @@ def test_an_address_that_is_none(address: str) -> None:
         Server(address)
 
 
+@pytest.mark.parametrize("address", ["http://me:secret@x", "http://me:secret@x:0", "ws://me:secret@x", "me:secret@["])
+def test_a_password_in_an_address_is_not_repeated(address: str) -> None:
+    with pytest.raises(ConfigError, match=r"^--to") as raised:
+        Server(address)
+    assert "secret" not in str(raised.value)
+
+
 def test_a_key_that_is_none() -> None:
     with pytest.raises(ConfigError, match="--key"):
         Server("http://127.0.0.1:1", "rpd-1\r\nHost: x")
