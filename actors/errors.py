@@ -42,6 +42,12 @@ class ProviderCrashed(ProviderError):
     code = "provider_crashed"
 
 
+class UnlistedPair(CallboardError):
+    """An input came where the table of a state machine says that it cannot: our fault; the text names both."""
+
+    code = "unlisted_pair"
+
+
 class UnknownProvider(BadInput):
     """An assistant names a provider that is not there; the text lists those that are."""
 

@@ -17,12 +17,18 @@ and end; the transcriber reports words and may say itself that the turn is over.
 - ENDING      the assistant's last words; nothing interrupts them.
 - ENDED       the call is over.
 
-Every pair of floor and input is listed; `pass_by` means that the input changes nothing there.
+An input is a *fact* from outside, or an *outcome*: what an action has found. A cell holds the action and the floor that
+follows; the floor changes first, then the action runs, and it may end in an outcome, which goes through the table as
+well. So every change of the floor is a cell. A pair that is not listed cannot happen: it is an error.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum, auto
+from typing import NamedTuple
+
+from actors.errors import UnlistedPair
 
 
 class Floor(Enum):
@@ -37,105 +43,174 @@ class Floor(Enum):
 
 
 class Input(Enum):
+    # facts
     VOICE_STARTED = auto()  # VAD
     VOICE_ENDED = auto()  # VAD, 100 ms after the fact
-    WORDS = auto()  # the transcriber has words that count as the caller's
+    WORDS = auto()  # the transcriber has words
     TURN_ENDING = auto()  # the transcriber thinks that the caller has finished
     TURN_OVER = auto()  # the transcriber says that the caller has finished
+    ADDRESSED = auto()  # the caller has pressed a key, or typed
+    KEYS_OVER = auto()  # timer: no further key is to be expected
     ENDPOINT = auto()  # timer: the silence has lasted long enough
     DECISION_DUE = auto()  # timer: the sound has lasted `decide_ms`, or is over
+    FILLER_DUE = auto()  # timer: the caller has waited for us in silence
     IDLE = auto()  # timer: nobody has said anything
+    LAST_WORDS_DUE = auto()  # timer: the last words should have been heard
     PLAYOUT_STARTED = auto()  # the caller begins to hear the utterance
     PLAYOUT_DONE = auto()  # the caller has heard it all
+    MEMBER_BACK = auto()  # a provider that was away answers
+    CLOSE = auto()  # we want to end the call, perhaps with some last words
+    GONE = auto()  # the wire is closed
+    # outcomes
+    HEAR = auto()  # the floor is the caller's, whose voice is heard
+    SETTLE = auto()  # the floor is the caller's, who is silent just now
+    ASK = auto()  # a question goes to the responder
+    SAY = auto()  # a text goes to the voice
+    REST = auto()  # nobody has anything to say
+    PAUSE = auto()  # the caller's sound may become an interruption
+    RESUME_SPEECH = auto()  # the assistant goes on to speak
+    RESUME_THOUGHT = auto()  # the assistant goes on to think
+    NOBODY = auto()  # the caller has said nothing to any idle prompt
+    LAST_WORDS = auto()  # the call ends when this text was heard
+    END = auto()  # the call ends
 
+
+#: what may come at any time, whoever has the floor: all that stands before the first outcome
+FACTS = frozenset(event for event in Input if event.value < Input.HEAR.value)
 
 #: name of a timer -> the input that it is
 TIMERS: dict[str, Input] = {
     "endpoint": Input.ENDPOINT,
     "decision": Input.DECISION_DUE,
     "idle": Input.IDLE,
+    "keys": Input.KEYS_OVER,
+    "filler": Input.FILLER_DUE,
+    "last_words": Input.LAST_WORDS_DUE,
 }
 
+
+class Cell(NamedTuple):
+    """`action` is `<machine>.<method>` of the conversation, or empty."""
+
+    action: str
+    next: Floor
+
+
+Table = Mapping[Floor, Mapping[Input, Cell]]
 _I, _F = Input, Floor
+_OPEN = (_F.LISTENING, _F.HEARING, _F.SETTLING, _F.THINKING, _F.SPEAKING, _F.DECIDING)
 
-#: floor -> input -> name of the conversation's method
-TABLE: dict[Floor, dict[Input, str]] = {
-    _F.LISTENING: {
-        _I.VOICE_STARTED: "begin_turn",
-        _I.VOICE_ENDED: "pass_by",
-        _I.WORDS: "begin_turn",
-        _I.TURN_ENDING: "pass_by",
-        _I.TURN_OVER: "pass_by",
-        _I.ENDPOINT: "pass_by",
-        _I.DECISION_DUE: "pass_by",
-        _I.IDLE: "prompt_idle",
-        _I.PLAYOUT_STARTED: "pass_by",
-        _I.PLAYOUT_DONE: "pass_by",
-    },
-    _F.HEARING: {
-        _I.VOICE_STARTED: "pass_by",
-        _I.VOICE_ENDED: "settle",
-        _I.WORDS: "pass_by",
-        _I.TURN_ENDING: "think_ahead",
-        _I.TURN_OVER: "end_turn",
-        _I.ENDPOINT: "pass_by",
-        _I.DECISION_DUE: "pass_by",
-        _I.IDLE: "pass_by",
-        _I.PLAYOUT_STARTED: "pass_by",
-        _I.PLAYOUT_DONE: "pass_by",
-    },
-    _F.SETTLING: {
-        _I.VOICE_STARTED: "go_on_hearing",
-        _I.VOICE_ENDED: "pass_by",
-        _I.WORDS: "pass_by",
-        _I.TURN_ENDING: "think_ahead",
-        _I.TURN_OVER: "end_turn",
-        _I.ENDPOINT: "ask_for_transcript",
-        _I.DECISION_DUE: "pass_by",
-        _I.IDLE: "pass_by",
-        _I.PLAYOUT_STARTED: "pass_by",
-        _I.PLAYOUT_DONE: "pass_by",
-    },
-    _F.THINKING: {
-        _I.VOICE_STARTED: "pause_for_voice",
-        _I.VOICE_ENDED: "pass_by",
-        _I.WORDS: "take_floor",
-        _I.TURN_ENDING: "pass_by",
-        _I.TURN_OVER: "pass_by",
-        _I.ENDPOINT: "pass_by",
-        _I.DECISION_DUE: "pass_by",
-        _I.IDLE: "pass_by",
-        _I.PLAYOUT_STARTED: "become_audible",
-        _I.PLAYOUT_DONE: "finish_utterance",
-    },
-    _F.SPEAKING: {
-        _I.VOICE_STARTED: "pause_for_voice",
-        _I.VOICE_ENDED: "pass_by",
-        _I.WORDS: "take_floor",
-        _I.TURN_ENDING: "pass_by",
-        _I.TURN_OVER: "forget_words",
-        _I.ENDPOINT: "pass_by",
-        _I.DECISION_DUE: "pass_by",
-        _I.IDLE: "pass_by",
-        _I.PLAYOUT_STARTED: "pass_by",
-        _I.PLAYOUT_DONE: "finish_utterance",
-    },
-    _F.DECIDING: {
-        _I.VOICE_STARTED: "pass_by",
-        _I.VOICE_ENDED: "ask_for_words",
-        _I.WORDS: "take_floor",
-        _I.TURN_ENDING: "pass_by",
-        _I.TURN_OVER: "give_floor_back",
-        _I.ENDPOINT: "pass_by",
-        _I.DECISION_DUE: "decide_by_voice",
-        _I.IDLE: "pass_by",
-        _I.PLAYOUT_STARTED: "become_audible",
-        _I.PLAYOUT_DONE: "finish_utterance",
-    },
-    _F.ENDING: {
-        **dict.fromkeys(Input, "pass_by"),
-        _I.PLAYOUT_STARTED: "become_audible",
-        _I.PLAYOUT_DONE: "finish_utterance",
-    },
-    _F.ENDED: dict.fromkeys(Input, "pass_by"),
-}
+#: floor, input, action, next floor
+_CELLS: tuple[tuple[Floor, Input, str, Floor], ...] = (
+    (_F.LISTENING, _I.VOICE_STARTED, "endpointing.begin_with_voice", _F.HEARING),
+    (_F.LISTENING, _I.WORDS, "endpointing.begin_without_voice", _F.SETTLING),
+    (_F.LISTENING, _I.KEYS_OVER, "endpointing.end_keys", _F.LISTENING),
+    (_F.LISTENING, _I.IDLE, "speaking.prompt", _F.LISTENING),
+    (_F.LISTENING, _I.MEMBER_BACK, "speaking.listen", _F.LISTENING),
+    (_F.LISTENING, _I.ASK, "", _F.THINKING),
+    (_F.LISTENING, _I.SAY, "", _F.THINKING),
+    (_F.LISTENING, _I.NOBODY, "closing.nobody", _F.LISTENING),
+    (_F.LISTENING, _I.REST, "speaking.listen", _F.LISTENING),
+    (_F.HEARING, _I.VOICE_ENDED, "endpointing.settle", _F.SETTLING),
+    (_F.HEARING, _I.WORDS, "endpointing.hear_words", _F.HEARING),
+    (_F.HEARING, _I.TURN_ENDING, "endpointing.think_ahead", _F.HEARING),
+    (_F.HEARING, _I.TURN_OVER, "endpointing.end_turn", _F.HEARING),
+    (_F.HEARING, _I.ASK, "", _F.THINKING),
+    (_F.SETTLING, _I.VOICE_STARTED, "endpointing.go_on", _F.HEARING),
+    (_F.SETTLING, _I.WORDS, "endpointing.hear_words", _F.SETTLING),
+    (_F.SETTLING, _I.TURN_ENDING, "endpointing.think_ahead", _F.SETTLING),
+    (_F.SETTLING, _I.TURN_OVER, "endpointing.end_turn", _F.SETTLING),
+    (_F.SETTLING, _I.ENDPOINT, "endpointing.ask_for_transcript", _F.SETTLING),
+    (_F.SETTLING, _I.FILLER_DUE, "speaking.fill_silence", _F.SETTLING),
+    (_F.SETTLING, _I.ASK, "", _F.THINKING),
+    (_F.SETTLING, _I.SAY, "", _F.THINKING),
+    (_F.SETTLING, _I.REST, "speaking.listen", _F.LISTENING),
+    (_F.THINKING, _I.VOICE_STARTED, "interruption.consider", _F.THINKING),
+    (_F.THINKING, _I.WORDS, "interruption.weigh_words", _F.THINKING),
+    (_F.THINKING, _I.ADDRESSED, "interruption.take_floor", _F.THINKING),
+    (_F.THINKING, _I.FILLER_DUE, "speaking.fill_silence", _F.THINKING),
+    (_F.THINKING, _I.PLAYOUT_STARTED, "speaking.become_audible", _F.SPEAKING),
+    (_F.THINKING, _I.PLAYOUT_DONE, "speaking.finish", _F.THINKING),
+    (_F.THINKING, _I.PAUSE, "interruption.pause", _F.DECIDING),
+    (_F.THINKING, _I.HEAR, "", _F.HEARING),
+    (_F.THINKING, _I.SETTLE, "endpointing.settle", _F.SETTLING),
+    (_F.THINKING, _I.REST, "speaking.listen", _F.LISTENING),
+    (_F.SPEAKING, _I.VOICE_STARTED, "interruption.consider", _F.SPEAKING),
+    (_F.SPEAKING, _I.WORDS, "interruption.weigh_words", _F.SPEAKING),
+    (_F.SPEAKING, _I.TURN_OVER, "interruption.forget_words", _F.SPEAKING),
+    (_F.SPEAKING, _I.ADDRESSED, "interruption.take_floor", _F.SPEAKING),
+    (_F.SPEAKING, _I.FILLER_DUE, "speaking.fill_gap", _F.SPEAKING),
+    (_F.SPEAKING, _I.PLAYOUT_DONE, "speaking.finish", _F.SPEAKING),
+    (_F.SPEAKING, _I.PAUSE, "interruption.pause", _F.DECIDING),
+    (_F.SPEAKING, _I.HEAR, "", _F.HEARING),
+    (_F.SPEAKING, _I.SETTLE, "endpointing.settle", _F.SETTLING),
+    (_F.SPEAKING, _I.REST, "speaking.listen", _F.LISTENING),
+    (_F.DECIDING, _I.VOICE_ENDED, "interruption.ask_for_words", _F.DECIDING),
+    (_F.DECIDING, _I.WORDS, "interruption.weigh_words", _F.DECIDING),
+    (_F.DECIDING, _I.TURN_OVER, "interruption.give_back", _F.DECIDING),
+    (_F.DECIDING, _I.ADDRESSED, "interruption.take_floor", _F.DECIDING),
+    (_F.DECIDING, _I.DECISION_DUE, "interruption.decide", _F.DECIDING),
+    (_F.DECIDING, _I.PLAYOUT_STARTED, "speaking.become_audible", _F.DECIDING),
+    (_F.DECIDING, _I.PLAYOUT_DONE, "interruption.finish", _F.DECIDING),
+    (_F.DECIDING, _I.HEAR, "", _F.HEARING),
+    (_F.DECIDING, _I.SETTLE, "endpointing.settle", _F.SETTLING),
+    (_F.DECIDING, _I.RESUME_SPEECH, "", _F.SPEAKING),
+    (_F.DECIDING, _I.RESUME_THOUGHT, "", _F.THINKING),
+    *((floor, _I.CLOSE, "closing.close", floor) for floor in _OPEN),
+    *((floor, _I.LAST_WORDS, "closing.say", _F.ENDING) for floor in _OPEN),
+    *((floor, _I.END, "closing.end", _F.ENDED) for floor in (*_OPEN, _F.ENDING)),
+    (_F.LISTENING, _I.GONE, "", _F.ENDED),
+    *((floor, _I.GONE, "closing.gone", _F.ENDED) for floor in (*_OPEN[1:], _F.ENDING)),
+    (_F.ENDING, _I.LAST_WORDS_DUE, "closing.end", _F.ENDED),
+    (_F.ENDING, _I.PLAYOUT_STARTED, "speaking.become_audible", _F.ENDING),
+    (_F.ENDING, _I.PLAYOUT_DONE, "speaking.finish", _F.ENDING),
+)
+
+#: floor, the facts that change nothing there
+_PASSED: tuple[tuple[Floor, tuple[Input, ...]], ...] = (
+    (_F.LISTENING, (_I.VOICE_ENDED, _I.TURN_ENDING, _I.TURN_OVER, _I.ADDRESSED, _I.ENDPOINT, _I.DECISION_DUE)),
+    (_F.LISTENING, (_I.FILLER_DUE, _I.LAST_WORDS_DUE, _I.PLAYOUT_STARTED, _I.PLAYOUT_DONE)),
+    (_F.HEARING, (_I.VOICE_STARTED, _I.ADDRESSED, _I.KEYS_OVER, _I.ENDPOINT, _I.DECISION_DUE)),
+    (_F.HEARING, (_I.FILLER_DUE, _I.IDLE, _I.LAST_WORDS_DUE, _I.PLAYOUT_STARTED, _I.PLAYOUT_DONE, _I.MEMBER_BACK)),
+    (_F.SETTLING, (_I.VOICE_ENDED, _I.ADDRESSED, _I.KEYS_OVER, _I.DECISION_DUE, _I.IDLE)),
+    (_F.SETTLING, (_I.LAST_WORDS_DUE, _I.PLAYOUT_STARTED, _I.PLAYOUT_DONE, _I.MEMBER_BACK)),
+    (_F.THINKING, (_I.VOICE_ENDED, _I.TURN_ENDING, _I.TURN_OVER, _I.KEYS_OVER, _I.ENDPOINT, _I.DECISION_DUE)),
+    (_F.THINKING, (_I.IDLE, _I.LAST_WORDS_DUE, _I.MEMBER_BACK)),
+    (_F.SPEAKING, (_I.VOICE_ENDED, _I.TURN_ENDING, _I.KEYS_OVER, _I.ENDPOINT, _I.DECISION_DUE)),
+    (_F.SPEAKING, (_I.IDLE, _I.LAST_WORDS_DUE, _I.PLAYOUT_STARTED, _I.MEMBER_BACK)),
+    (_F.DECIDING, (_I.VOICE_STARTED, _I.TURN_ENDING, _I.KEYS_OVER, _I.ENDPOINT, _I.FILLER_DUE)),
+    (_F.DECIDING, (_I.IDLE, _I.LAST_WORDS_DUE, _I.MEMBER_BACK)),
+    (_F.ENDING, (_I.VOICE_STARTED, _I.VOICE_ENDED, _I.WORDS, _I.TURN_ENDING, _I.TURN_OVER, _I.ADDRESSED)),
+    (_F.ENDING, (_I.KEYS_OVER, _I.ENDPOINT, _I.DECISION_DUE, _I.FILLER_DUE, _I.IDLE, _I.MEMBER_BACK, _I.CLOSE)),
+    (_F.ENDED, tuple(FACTS)),
+)
+
+
+def table_of(cells: Iterable[tuple[Floor, Input, str, Floor]]) -> dict[Floor, dict[Input, Cell]]:
+    """The cells and what is passed by, by floor and input."""
+    table: dict[Floor, dict[Input, Cell]] = {floor: {} for floor in Floor}
+    for floor, facts in _PASSED:
+        table[floor] |= {fact: Cell("", floor) for fact in facts}
+    for floor, event, action, following in cells:
+        table[floor][event] = Cell(action, following)
+    return table
+
+
+TABLE = table_of(_CELLS)
+
+
+class FloorMachine:
+    """Takes inputs; `act` is told the action that follows, once the floor has changed."""
+
+    def __init__(self, act: Callable[[str], None], table: Table = TABLE) -> None:
+        self._act, self._table = act, table
+        self.state = Floor.LISTENING
+
+    def feed(self, event: Input) -> None:
+        """Raises `UnlistedPair` if this cannot happen here."""
+        cell = self._table[self.state].get(event)
+        if cell is None:
+            raise UnlistedPair(f"{event.name} while {self.state.name}")
+        self.state = cell.next
+        if cell.action:
+            self._act(cell.action)

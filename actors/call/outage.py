@@ -49,10 +49,12 @@ class Outage:
             self._timer = False
             self._do(CancelTimer("filler"))
 
-    def due(self, waits: bool, turn: int) -> None:
-        """The timer has fired, and the caller `waits` for the answer to this turn, or does not any more."""
+    def timer_fired(self) -> None:
         self._timer = False
-        if waits and self._filler and not self._said and "speaker" not in self._away:
+
+    def due(self, turn: int) -> None:
+        """The caller has waited long enough for the answer to this turn."""
+        if self._filler and not self._said and "speaker" not in self._away:
             self._said = True
             self._delivery.interject(self._filler)
             self._do(Filled(turn))
