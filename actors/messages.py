@@ -16,6 +16,7 @@ from actors.errors import ProviderError, Termination
 from actors.loop.local import Local
 from actors.media.audio import AudioFormat
 from actors.providers.spec import Question, Word
+from actors.wording import Digits
 from config.assistant import AssistantConfig, Endpointing, ProviderChoice, Stalls
 from store.records import CallContext
 
@@ -362,9 +363,9 @@ class CloseWire:
 
 @dataclass(frozen=True, slots=True)
 class Dtmf:
-    """Transport -> Call: the caller pressed a key. Digits may be a PIN: they are never logged."""
+    """Transport -> Call: the caller pressed a key."""
 
-    digit: str
+    digit: Digits
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,17 @@ class BargeIn(Model):
     )
 
 
+class Keypad(Model):
+    """The keys that the caller presses: those of one go are one question."""
+
+    pause_ms: int = Field(
+        2000, ge=200, le=30_000, description="keys that follow each other within this time belong together"
+    )
+    end_key: Annotated[str, Legal("one of 0-9, *, #, A-D, or empty")] = Field(
+        "#", pattern=r"^[0-9*#A-D]?$", description="ends them at once, and is none of them; empty: no key does"
+    )
+
+
 class Idle(Model):
     """What happens when nobody says anything."""
 
@@ -149,6 +160,7 @@ class AssistantConfig(Model):
     max_duration_s: float = Field(1800.0, gt=0, le=14400, description="the longest that a call may last")
     endpointing: Endpointing = Field(Endpointing(), description="when the caller's turn is over")
     barge_in: BargeIn = Field(BargeIn(), description="what happens when the caller speaks over the assistant")
+    keypad: Keypad = Field(Keypad(), description="what happens when the caller presses keys")
     idle: Idle = Field(Idle(), description="what happens when nobody says anything")
     stalls: Stalls = Field(Stalls(), description="how long a provider that owes something may be silent")
     stt: Chain = Field(description="who hears: a provider, or a chain of them", examples=["{provider: embedded}"])

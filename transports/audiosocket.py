@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -67,7 +67,7 @@ class Audio:
 class Digit:
     """The caller pressed a key."""
 
-    digit: str
+    digit: str = field(repr=False)  # may be part of a PIN
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import binascii
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -88,7 +88,7 @@ class Media:
 class Dtmf:
     """The caller pressed a key."""
 
-    digit: str
+    digit: str = field(repr=False)  # may be part of a PIN
 
 
 @dataclass(frozen=True, slots=True)

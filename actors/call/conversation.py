@@ -27,6 +27,7 @@ from actors.call.speaking import Speaking
 from actors.call.spending import DEFAULT_LIMITS, CallLimits, Spending
 from actors.errors import Result, Termination
 from actors.messages import Answer, SegmentSpoken, Transcript
+from actors.wording import Digits
 from config.assistant import AssistantConfig
 
 
@@ -39,7 +40,7 @@ class Conversation:
         self.history = History(scene.do, assistant.system_prompt, Spending(limits, lambda: scene.now))
         self.questions = Questions(scene.do, self.history)
         self.hearing = Hearing(scene.do)
-        self.keys = Keys(scene.do)
+        self.keys = Keys(scene, assistant.keypad)
         self.speaking = Speaking(scene, assistant, self.hearing, self.history, self.questions)
         self.endpointing = Endpointing(
             scene, assistant, self.hearing, self.keys, self.history, self.questions, self.speaking
@@ -94,7 +95,7 @@ class Conversation:
     def voice_ended(self, now: float, at_ms: float) -> None:
         self._at(now)
         self.hearing.voice_ended(at_ms)
-        self.speaking.latency.voice_ended(now - VAD_HANGOVER_MS / 1000)
+        self.speaking.latency.caller_done(now - VAD_HANGOVER_MS / 1000)
         self._scene.feed(Input.VOICE_ENDED)
 
     def heard(self, now: float, transcript: Transcript) -> None:
@@ -154,32 +155,39 @@ class Conversation:
             self.speaking.stopped(utterance, heard_ms)
             self.endpointing.settled()
 
-    def dtmf(self, now: float, digit: str) -> None:
+    def dtmf(self, now: float, key: str | Digits) -> None:
         """A key: like a word, it takes the floor."""
-        if self._is_addressed(now):
-            self.keys.press(digit, now)
+        self._at(now)
+        pressed = Digits(key)
+        if self.keys.is_end(pressed) and not self.keys and self.history.question.ends_with_keys:
+            return  # it ends those that were asked about without it
+        if self._is_addressed():
+            self.delivery.hush()
+            self._scene.feed(Input.KEY)
+            self.keys.press(pressed)
 
     def typed(self, now: float, text: str) -> None:
         """A turn by itself, which also interrupts."""
-        if self._is_addressed(now):
-            self.speaking.latency.voice_ended(now)
-            self.hearing.typed(now, text)
-            self.endpointing.end_turn()
-
-    def _is_addressed(self, now: float) -> bool:
-        """The caller does something on purpose: fall silent. False if nobody listens any more."""
         self._at(now)
-        self.speaking.idleness.caller_is_there()
-        self.questions.drop_ahead()
-        self.speaking.idleness.end()
-        self._scene.feed(Input.ADDRESSED)
-        return self.floor not in (Floor.ENDING, Floor.ENDED)
+        if self._is_addressed():
+            self.hearing.typed(now, text)
+            self.keys.close()
+            self._scene.feed(Input.TYPED)
+
+    def _is_addressed(self) -> bool:
+        """The caller does something on purpose. False if nobody listens any more."""
+        if self.floor in (Floor.ENDING, Floor.ENDED):
+            return False
+        self.speaking.caller_acts()
+        return True
 
     def timer(self, now: float, name: str) -> None:
         self._at(now)
         if name == "max_duration":
             self.closing.request(Termination(Result.SUCCESS, "max_duration"), self.assistant.max_duration_message)
             return
+        if name == "keys":
+            self.keys.close()
         if name == "filler":
             self.outage.timer_fired()
         self._scene.feed(TIMERS[name])
@@ -201,6 +209,7 @@ class Conversation:
             "turn": self.turn,
             "voice": self.hearing.voice,
             "history_lines": len(self.history.lines),
+            "keys_pending": len(self.keys),
             "answer_pending": self.questions.open,
             "answer_ahead": self.questions.pending_ahead,
             "utterance": self.delivery.inspect(),

@@ -10,6 +10,7 @@ from actors.call.questions import Questions
 from actors.call.scene import Scene
 from actors.call.speaking import Speaking
 from actors.call.utterance import Purpose
+from actors.wording import Wording
 from config.assistant import AssistantConfig
 
 NOISE_MS = 300  # a shorter sound without words is not worth a question back
@@ -73,18 +74,33 @@ class Endpointing:
         if self._speaking.delivery.settled and not self._keys:
             self._questions.ask_ahead(self._hearing.text)
 
+    def hear_words_after_keys(self) -> None:
+        """The VAD has missed them, or the caller speaks on: his turn ends as any other does."""
+        self._scene.feed(Input.HEAR if self._hearing.voice else Input.SETTLE)
+
+    def end_keys_in_noise(self) -> None:
+        """The voice that is heard was there before the last key, and says nothing: it is not worth waiting for."""
+        if not self._hearing.text and self._hearing.voice_since_s < self._keys.last_s:
+            self.end_turn()
+
     def end_turn(self) -> None:
         self._scene.cancel_timer("endpoint")
-        self._over = not self._speaking.delivery.settled
-        if self._over:
+        self._over = False
+        if self._keys.open and not self._hearing.began_since(self._keys.last_s):
+            self._scene.feed(Input.AWAIT_KEYS)
+            return
+        if not self._speaking.delivery.settled:
+            self._over = True
             return
         if self._hearing.voice and not self._hearing.text and not self._keys:
             return  # an answer that was late: the caller has begun anew
         words, began_s, voice_ms = self._hearing.take(self._scene.now)
+        if words and self._hearing.voice:  # the transcriber has heard the end of it before the VAD
+            self._speaking.latency.caller_done(self._scene.now)
         if self._keys:
-            self._ask_keys(words)
+            self._ask_with_keys(words, began_s)
         elif words:
-            self._speaking.ask(self._history.question_with(words), began_s)
+            self._speaking.ask(self._history.question_with(Wording.of(words)), began_s)
         elif self._history.question:  # only a sound while we were thinking: the question stands
             self._speaking.ask(self._history.question, began_s)
         elif voice_ms >= NOISE_MS and self._assistant.not_understood:
@@ -92,15 +108,9 @@ class Endpointing:
         else:
             self._scene.feed(Input.REST)
 
-    def end_keys(self) -> None:
-        """No further key: they are a turn by themselves."""
-        self._speaking.latency.voice_ended(self._scene.now)
-        self._ask_keys("")
-
-    def _ask_keys(self, words: str) -> None:
+    def _ask_with_keys(self, words: str, began_s: float) -> None:
+        """A question by itself: what was asked before it and has no answer yet stays what it is."""
         self._history.remember_caller(self._scene.turn)
-        question, shown = self._keys.take(words)
-        if question:
-            self._speaking.ask(question, self._keys.began_s, shown)
-        elif not self._hearing.voice:
-            self._scene.feed(Input.REST)
+        keys, keys_began_s = self._keys.take(), self._keys.began_s
+        said = (keys, words) if keys_began_s <= began_s else (words, keys)
+        self._speaking.ask(Wording.of(*said), min(began_s, keys_began_s))

@@ -9,6 +9,8 @@ and end; the transcriber reports words and may say itself that the turn is over.
               for what it has; when it answers (or says so by itself), the turn is over. A voice goes back to HEARING.
               Here, and while the voice is still heard, a transcriber that knows of turns may say that this one is
               probably ending: then the question is asked ahead (`questions.py`), and nothing else changes.
+- KEYING      the caller presses keys; more may follow. Whoever has the floor, keys that are pressed in one go are one
+              question, with the words of the same turn: a turn that is over before they are waits for them here.
 - THINKING    a question was asked, or a text given to the voice; nothing is audible yet.
 - SPEAKING    the caller hears the assistant.
 - DECIDING    the caller makes a sound while we think or speak: playout is paused at once. Words that count, or a voice
@@ -35,6 +37,7 @@ class Floor(Enum):
     LISTENING = auto()
     HEARING = auto()
     SETTLING = auto()
+    KEYING = auto()
     THINKING = auto()
     SPEAKING = auto()
     DECIDING = auto()
@@ -49,8 +52,9 @@ class Input(Enum):
     WORDS = auto()  # the transcriber has words
     TURN_ENDING = auto()  # the transcriber thinks that the caller has finished
     TURN_OVER = auto()  # the transcriber says that the caller has finished
-    ADDRESSED = auto()  # the caller has pressed a key, or typed
-    KEYS_OVER = auto()  # timer: no further key is to be expected
+    KEY = auto()  # the caller has pressed a key
+    KEYS_OVER = auto()  # timer, or the end key: no further key is to be expected
+    TYPED = auto()  # the caller has typed something
     ENDPOINT = auto()  # timer: the silence has lasted long enough
     DECISION_DUE = auto()  # timer: the sound has lasted `decide_ms`, or is over
     FILLER_DUE = auto()  # timer: the caller has waited for us in silence
@@ -66,6 +70,7 @@ class Input(Enum):
     SETTLE = auto()  # the floor is the caller's, who is silent just now
     ASK = auto()  # a question goes to the responder
     SAY = auto()  # a text goes to the voice
+    AWAIT_KEYS = auto()  # the floor is the caller's, who presses keys
     REST = auto()  # nobody has anything to say
     PAUSE = auto()  # the caller's sound may become an interruption
     RESUME_SPEECH = auto()  # the assistant goes on to speak
@@ -98,13 +103,14 @@ class Cell(NamedTuple):
 
 Table = Mapping[Floor, Mapping[Input, Cell]]
 _I, _F = Input, Floor
-_OPEN = (_F.LISTENING, _F.HEARING, _F.SETTLING, _F.THINKING, _F.SPEAKING, _F.DECIDING)
+_OPEN = (_F.LISTENING, _F.HEARING, _F.SETTLING, _F.KEYING, _F.THINKING, _F.SPEAKING, _F.DECIDING)
 
 #: floor, input, action, next floor
 _CELLS: tuple[tuple[Floor, Input, str, Floor], ...] = (
     (_F.LISTENING, _I.VOICE_STARTED, "endpointing.begin_with_voice", _F.HEARING),
     (_F.LISTENING, _I.WORDS, "endpointing.begin_without_voice", _F.SETTLING),
-    (_F.LISTENING, _I.KEYS_OVER, "endpointing.end_keys", _F.LISTENING),
+    (_F.LISTENING, _I.KEY, "", _F.KEYING),
+    (_F.LISTENING, _I.TYPED, "endpointing.end_turn", _F.LISTENING),
     (_F.LISTENING, _I.IDLE, "speaking.prompt", _F.LISTENING),
     (_F.LISTENING, _I.MEMBER_BACK, "speaking.listen", _F.LISTENING),
     (_F.LISTENING, _I.ASK, "", _F.THINKING),
@@ -115,6 +121,9 @@ _CELLS: tuple[tuple[Floor, Input, str, Floor], ...] = (
     (_F.HEARING, _I.WORDS, "endpointing.hear_words", _F.HEARING),
     (_F.HEARING, _I.TURN_ENDING, "endpointing.think_ahead", _F.HEARING),
     (_F.HEARING, _I.TURN_OVER, "endpointing.end_turn", _F.HEARING),
+    (_F.HEARING, _I.KEYS_OVER, "endpointing.end_keys_in_noise", _F.HEARING),
+    (_F.HEARING, _I.TYPED, "endpointing.end_turn", _F.HEARING),
+    (_F.HEARING, _I.AWAIT_KEYS, "", _F.KEYING),
     (_F.HEARING, _I.ASK, "", _F.THINKING),
     (_F.SETTLING, _I.VOICE_STARTED, "endpointing.go_on", _F.HEARING),
     (_F.SETTLING, _I.WORDS, "endpointing.hear_words", _F.SETTLING),
@@ -122,12 +131,24 @@ _CELLS: tuple[tuple[Floor, Input, str, Floor], ...] = (
     (_F.SETTLING, _I.TURN_OVER, "endpointing.end_turn", _F.SETTLING),
     (_F.SETTLING, _I.ENDPOINT, "endpointing.ask_for_transcript", _F.SETTLING),
     (_F.SETTLING, _I.FILLER_DUE, "speaking.fill_silence", _F.SETTLING),
+    (_F.SETTLING, _I.TYPED, "endpointing.end_turn", _F.SETTLING),
+    (_F.SETTLING, _I.AWAIT_KEYS, "", _F.KEYING),
     (_F.SETTLING, _I.ASK, "", _F.THINKING),
     (_F.SETTLING, _I.SAY, "", _F.THINKING),
     (_F.SETTLING, _I.REST, "speaking.listen", _F.LISTENING),
+    (_F.KEYING, _I.VOICE_STARTED, "", _F.HEARING),
+    (_F.KEYING, _I.WORDS, "endpointing.hear_words_after_keys", _F.KEYING),
+    (_F.KEYING, _I.KEYS_OVER, "endpointing.end_turn", _F.KEYING),
+    (_F.KEYING, _I.TYPED, "endpointing.end_turn", _F.KEYING),
+    (_F.KEYING, _I.HEAR, "", _F.HEARING),
+    (_F.KEYING, _I.SETTLE, "endpointing.settle", _F.SETTLING),
+    (_F.KEYING, _I.AWAIT_KEYS, "", _F.KEYING),
+    (_F.KEYING, _I.ASK, "", _F.THINKING),
     (_F.THINKING, _I.VOICE_STARTED, "interruption.consider", _F.THINKING),
     (_F.THINKING, _I.WORDS, "interruption.weigh_words", _F.THINKING),
-    (_F.THINKING, _I.ADDRESSED, "interruption.take_floor", _F.THINKING),
+    (_F.THINKING, _I.KEY, "interruption.take_floor_for_keys", _F.THINKING),
+    (_F.THINKING, _I.TYPED, "interruption.take_floor_for_text", _F.THINKING),
+    (_F.THINKING, _I.AWAIT_KEYS, "", _F.KEYING),
     (_F.THINKING, _I.FILLER_DUE, "speaking.fill_silence", _F.THINKING),
     (_F.THINKING, _I.PLAYOUT_STARTED, "speaking.become_audible", _F.SPEAKING),
     (_F.THINKING, _I.PLAYOUT_DONE, "speaking.finish", _F.THINKING),
@@ -138,7 +159,9 @@ _CELLS: tuple[tuple[Floor, Input, str, Floor], ...] = (
     (_F.SPEAKING, _I.VOICE_STARTED, "interruption.consider", _F.SPEAKING),
     (_F.SPEAKING, _I.WORDS, "interruption.weigh_words", _F.SPEAKING),
     (_F.SPEAKING, _I.TURN_OVER, "interruption.forget_words", _F.SPEAKING),
-    (_F.SPEAKING, _I.ADDRESSED, "interruption.take_floor", _F.SPEAKING),
+    (_F.SPEAKING, _I.KEY, "interruption.take_floor_for_keys", _F.SPEAKING),
+    (_F.SPEAKING, _I.TYPED, "interruption.take_floor_for_text", _F.SPEAKING),
+    (_F.SPEAKING, _I.AWAIT_KEYS, "", _F.KEYING),
     (_F.SPEAKING, _I.FILLER_DUE, "speaking.fill_gap", _F.SPEAKING),
     (_F.SPEAKING, _I.PLAYOUT_DONE, "speaking.finish", _F.SPEAKING),
     (_F.SPEAKING, _I.PAUSE, "interruption.pause", _F.DECIDING),
@@ -148,7 +171,9 @@ _CELLS: tuple[tuple[Floor, Input, str, Floor], ...] = (
     (_F.DECIDING, _I.VOICE_ENDED, "interruption.ask_for_words", _F.DECIDING),
     (_F.DECIDING, _I.WORDS, "interruption.weigh_words", _F.DECIDING),
     (_F.DECIDING, _I.TURN_OVER, "interruption.give_back", _F.DECIDING),
-    (_F.DECIDING, _I.ADDRESSED, "interruption.take_floor", _F.DECIDING),
+    (_F.DECIDING, _I.KEY, "interruption.take_floor_for_keys", _F.DECIDING),
+    (_F.DECIDING, _I.TYPED, "interruption.take_floor_for_text", _F.DECIDING),
+    (_F.DECIDING, _I.AWAIT_KEYS, "", _F.KEYING),
     (_F.DECIDING, _I.DECISION_DUE, "interruption.decide", _F.DECIDING),
     (_F.DECIDING, _I.PLAYOUT_STARTED, "speaking.become_audible", _F.DECIDING),
     (_F.DECIDING, _I.PLAYOUT_DONE, "interruption.finish", _F.DECIDING),
@@ -168,19 +193,21 @@ _CELLS: tuple[tuple[Floor, Input, str, Floor], ...] = (
 
 #: floor, the facts that change nothing there
 _PASSED: tuple[tuple[Floor, tuple[Input, ...]], ...] = (
-    (_F.LISTENING, (_I.VOICE_ENDED, _I.TURN_ENDING, _I.TURN_OVER, _I.ADDRESSED, _I.ENDPOINT, _I.DECISION_DUE)),
+    (_F.LISTENING, (_I.VOICE_ENDED, _I.TURN_ENDING, _I.TURN_OVER, _I.KEYS_OVER, _I.ENDPOINT, _I.DECISION_DUE)),
     (_F.LISTENING, (_I.FILLER_DUE, _I.LAST_WORDS_DUE, _I.PLAYOUT_STARTED, _I.PLAYOUT_DONE)),
-    (_F.HEARING, (_I.VOICE_STARTED, _I.ADDRESSED, _I.KEYS_OVER, _I.ENDPOINT, _I.DECISION_DUE)),
+    (_F.HEARING, (_I.VOICE_STARTED, _I.KEY, _I.ENDPOINT, _I.DECISION_DUE)),
     (_F.HEARING, (_I.FILLER_DUE, _I.IDLE, _I.LAST_WORDS_DUE, _I.PLAYOUT_STARTED, _I.PLAYOUT_DONE, _I.MEMBER_BACK)),
-    (_F.SETTLING, (_I.VOICE_ENDED, _I.ADDRESSED, _I.KEYS_OVER, _I.DECISION_DUE, _I.IDLE)),
+    (_F.SETTLING, (_I.VOICE_ENDED, _I.KEY, _I.KEYS_OVER, _I.DECISION_DUE, _I.IDLE)),
     (_F.SETTLING, (_I.LAST_WORDS_DUE, _I.PLAYOUT_STARTED, _I.PLAYOUT_DONE, _I.MEMBER_BACK)),
+    (_F.KEYING, (_I.VOICE_ENDED, _I.TURN_ENDING, _I.TURN_OVER, _I.KEY, _I.ENDPOINT, _I.DECISION_DUE, _I.FILLER_DUE)),
+    (_F.KEYING, (_I.IDLE, _I.LAST_WORDS_DUE, _I.PLAYOUT_STARTED, _I.PLAYOUT_DONE, _I.MEMBER_BACK)),
     (_F.THINKING, (_I.VOICE_ENDED, _I.TURN_ENDING, _I.TURN_OVER, _I.KEYS_OVER, _I.ENDPOINT, _I.DECISION_DUE)),
     (_F.THINKING, (_I.IDLE, _I.LAST_WORDS_DUE, _I.MEMBER_BACK)),
     (_F.SPEAKING, (_I.VOICE_ENDED, _I.TURN_ENDING, _I.KEYS_OVER, _I.ENDPOINT, _I.DECISION_DUE)),
     (_F.SPEAKING, (_I.IDLE, _I.LAST_WORDS_DUE, _I.PLAYOUT_STARTED, _I.MEMBER_BACK)),
     (_F.DECIDING, (_I.VOICE_STARTED, _I.TURN_ENDING, _I.KEYS_OVER, _I.ENDPOINT, _I.FILLER_DUE)),
     (_F.DECIDING, (_I.IDLE, _I.LAST_WORDS_DUE, _I.MEMBER_BACK)),
-    (_F.ENDING, (_I.VOICE_STARTED, _I.VOICE_ENDED, _I.WORDS, _I.TURN_ENDING, _I.TURN_OVER, _I.ADDRESSED)),
+    (_F.ENDING, (_I.VOICE_STARTED, _I.VOICE_ENDED, _I.WORDS, _I.TURN_ENDING, _I.TURN_OVER, _I.KEY, _I.TYPED)),
     (_F.ENDING, (_I.KEYS_OVER, _I.ENDPOINT, _I.DECISION_DUE, _I.FILLER_DUE, _I.IDLE, _I.MEMBER_BACK, _I.CLOSE)),
     (_F.ENDED, tuple(FACTS)),
 )

@@ -28,6 +28,7 @@ class Hearing:
         self._do = do
         self.voice = False
         self._words = Words()
+        self.voice_since_s = 0.0  # on the conversation's clock
         self._since_ms = self._voice_ms = self._end_ms = 0.0
         self._asked = False  # for what is final, and there was no answer yet
 
@@ -41,6 +42,10 @@ class Hearing:
         """What the transcriber is hearing, empty when it owes nothing."""
         return f"audio {self._words.finals}" if self.voice or self._asked else ""
 
+    def began_since(self, moment_s: float) -> bool:
+        """Whether there are words, which the caller began to say at this moment or later."""
+        return bool(self.text) and (self._words.began_s or 0.0) >= moment_s
+
     def interrupts(self, barge_in: BargeIn) -> bool:
         """Whether the words so far are meant to interrupt, and not just a sign that the caller listens."""
         return barge_in.enabled and self._words.count(barge_in.ignored_words) >= barge_in.min_words
@@ -48,6 +53,7 @@ class Hearing:
     def voice_started(self, now: float, at_ms: float) -> None:
         """A transcriber that was asked and has not begun to answer waits for the rest."""
         self.voice, self._since_ms, self._asked = True, at_ms, False
+        self.voice_since_s = now
         self._words.voice_began(now)
 
     def voice_ended(self, at_ms: float) -> None:

@@ -8,6 +8,7 @@ from actors.call.effects import Effect, Said
 from actors.call.spending import Spending
 from actors.call.utterance import Utterance
 from actors.providers.spec import ChatMessage
+from actors.wording import Digits, Wording
 
 
 class History:
@@ -17,20 +18,20 @@ class History:
         self._do, self.spending = do, spending
         self._system = (ChatMessage("system", system_prompt),) if system_prompt else ()
         self.lines: list[ChatMessage] = []
-        self.question = ""  # asked, and no answer was heard yet: still part of the caller's turn
-        self._shown = ""  # the question as it may be stored
+        self.question = Wording()  # asked, and no answer was heard yet: still part of the caller's turn
+        self._pressed: list[Digits] = []  # in this call
         self._began_s = 0.0  # when the caller began to say it
 
-    def ask(self, question: str, shown: str, began_s: float) -> None:
+    def ask(self, question: Wording, began_s: float) -> None:
         if not self.question:  # else the caller goes on with it
             self._began_s = began_s
-        self.question, self._shown = question, shown
+        self.question = question
 
-    def question_with(self, words: str) -> str:
+    def question_with(self, said: Wording) -> Wording:
         """What was asked and has no audible answer yet is part of the turn."""
-        return self.spending.cut(" ".join(filter(None, (self.question, words))))
+        return self.spending.cut_wording(self.question + said)
 
-    def before(self, question: str) -> tuple[ChatMessage, ...]:
+    def before(self, question: Wording) -> tuple[ChatMessage, ...]:
         """What a language model is given that shall answer the question, which may be empty: of a long call the end."""
         asked = (ChatMessage("user", question),) if question else ()
         return (*self._system, *self.spending.recent(self.lines), *asked)
@@ -38,10 +39,13 @@ class History:
     def remember_caller(self, turn: int) -> None:
         if self.question:
             self.lines.append(ChatMessage("user", self.question))
-            self._do(Said("user", turn, self._shown, self._began_s))
-            self.question = ""
+            self._pressed += self.question.keys
+            self._do(Said("user", turn, str(self.question), self._began_s))
+            self.question = Wording()
 
     def remember_heard(self, utterance: Utterance, text: str, interrupted: bool = False) -> None:
         if text:
             self.lines.append(ChatMessage("assistant", text))
+            for keys in self._pressed:
+                text = keys.hidden_in(text)
             self._do(Said("assistant", utterance.turn, text, utterance.started_s, interrupted))

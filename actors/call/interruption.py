@@ -54,12 +54,19 @@ class Interruption:
         if not delivery.started or delivery.starves:
             self._speaking.outage.caller_waits(0.0)
 
-    def take_floor(self) -> None:
-        """The caller interrupts: fall silent, forget what was not heard, listen."""
+    def take_floor(self, silent: Input = Input.SETTLE) -> None:
+        """The caller interrupts: fall silent, forget what was not heard, listen; `silent`: if no voice is heard."""
         self._scene.cancel_timer("decision")
         self._speaking.then_end = None  # an answer that would have ended the call is not heard
         self._speaking.drop()
-        self._scene.feed(Input.HEAR if self._hearing.voice else Input.SETTLE)
+        self._scene.feed(Input.HEAR if self._hearing.voice else silent)
+
+    def take_floor_for_keys(self) -> None:
+        self.take_floor(silent=Input.AWAIT_KEYS)
+
+    def take_floor_for_text(self) -> None:
+        self.take_floor()
+        self._scene.feed(Input.TYPED)
 
     def finish(self) -> None:
         """It was all heard: nothing is left to decide, and what is said next must be heard."""

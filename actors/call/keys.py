@@ -1,35 +1,53 @@
-"""The keys that the caller has pressed. They may be a PIN: a language model is told which, the store how many."""
+"""The keys that the caller presses in one go. They may be a PIN: a language model is told which, all else how many."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from actors.call.effects import CancelTimer, Effect, SetTimer
-
-DTMF_PAUSE_S = 2.0  # keys pressed within this time belong together; '#' ends them at once
+from actors.call.floor import Input
+from actors.call.scene import Scene
+from actors.wording import Digits
+from config.assistant import Keypad
 
 
 class Keys:
-    """Those that have not been asked about; the timer `keys` fires when no more are to be expected."""
+    """Those that have not been asked about. They are open until the end key, or until `pause_ms` after the last one;
+    then the floor is told."""
 
-    def __init__(self, do: Callable[[Effect], None]) -> None:
-        self._do = do
-        self._digits = ""
-        self.began_s = 0.0  # when the first of them was pressed, on the conversation's clock
+    def __init__(self, scene: Scene, config: Keypad) -> None:
+        self._scene, self._config = scene, config
+        self._keys = Digits()
+        self.open = False  # more may come
+        self.began_s = self.last_s = 0.0  # of these keys or the last ones, on the conversation's clock
 
     def __bool__(self) -> bool:
-        return bool(self._digits)
+        return bool(self._keys)
 
-    def press(self, digit: str, now: float) -> None:
-        if not self._digits:
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def is_end(self, key: Digits) -> bool:
+        return bool(self._config.end_key) and key == Digits(self._config.end_key)
+
+    def press(self, key: Digits) -> None:
+        """The end key by itself is a key like any other."""
+        now = self.last_s = self._scene.now
+        if self._keys and self.is_end(key):
+            self.close()
+            self._scene.feed(Input.KEYS_OVER)
+            return
+        if not self._keys:
             self.began_s = now
-        self._digits += digit
-        self._do(SetTimer("keys", 0.0 if digit == "#" else DTMF_PAUSE_S))
+        self._keys += key
+        self.open = True
+        self._scene.set_timer("keys", self._config.pause_ms / 1000)
 
-    def take(self, words: str) -> tuple[str, str]:
-        """The question that they are, with the words that came with them, and how it may be stored; "": none."""
-        keys, self._digits = self._digits.rstrip("#"), ""
-        self._do(CancelTimer("keys"))
-        if not keys:
-            return words, words
-        return f"pressed {' '.join(keys)} {words}".strip(), f"[pressed {len(keys)} keys] {words}".strip()
+    def close(self) -> None:
+        """No more is to be expected."""
+        if self.open:
+            self.open = False
+            self._scene.cancel_timer("keys")
+
+    def take(self) -> Digits:
+        """All of them, which are forgotten here."""
+        self.close()
+        keys, self._keys = self._keys, Digits()
+        return keys

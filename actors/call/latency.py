@@ -1,4 +1,4 @@
-"""Where the time of a turn goes: from the end of the caller's voice to the assistant's first sound, stage by stage."""
+"""Where the time of a turn goes: from the end of what the caller said to our first sound, stage by stage."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ class TurnLatency:
 
     def __init__(self, do: Callable[[Effect], None]) -> None:
         self._do = do
-        self._voice_end_s = self._asked_s = self._clause_s = 0.0
+        self._said_s = self._asked_s = self._clause_s = 0.0
 
-    def voice_ended(self, at_s: float) -> None:
-        self._voice_end_s = at_s
+    def caller_done(self, at_s: float) -> None:
+        """The end of the voice, the last key, or the text that was typed."""
+        self._said_s = at_s
 
     def asked(self, now: float, turn: int) -> None:
         self._asked_s = now
-        self._since(self._voice_end_s, "end_of_turn_ms", now, turn)
+        self._since(self._said_s, "end_of_turn_ms", now, turn)
 
     def first_token(self, now: float, turn: int) -> None:
         self._since(self._asked_s, "llm_first_token_ms", now, turn)
@@ -31,7 +32,7 @@ class TurnLatency:
 
     def audible(self, now: float, turn: int) -> None:
         self._since(self._clause_s, "tts_first_audio_ms", now, turn)
-        self._since(self._voice_end_s, "turn_latency_ms", now, turn)
+        self._since(self._said_s, "turn_latency_ms", now, turn)
 
     def _since(self, moment_s: float, name: str, now: float, turn: int) -> None:
         if moment_s:

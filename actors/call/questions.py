@@ -14,6 +14,7 @@ from actors.call.effects import Effect, Speculated, To, Unasked
 from actors.call.history import History
 from actors.messages import Answer, AnswerDone, Ask, CancelAnswer
 from actors.providers.spec import Question
+from actors.wording import Wording
 
 
 class Questions:
@@ -24,23 +25,23 @@ class Questions:
         self._do, self._history, self.spending = do, history, history.spending
         self.open = False  # the responder owes something that is awaited
         self._number = 0
-        self._ahead = ""  # the question that was asked ahead; empty: there is none
+        self._ahead = Wording()  # the question that was asked ahead; empty: there is none
         self._held: list[Answer] = []  # of its answer
 
-    def ask(self, text: str, shown: str, began_s: float) -> list[Answer]:
-        """The turn is over with this question, which the caller began to say at `began_s`; `shown` is how it may be
-        stored. What there is of its answer already; an empty one if it may not be asked."""
-        text, shown = self.spending.cut(text), self.spending.cut(shown)
-        self._history.ask(text, shown, began_s)
+    def ask(self, question: Wording, began_s: float) -> list[Answer]:
+        """The turn is over with this question, which the caller began to say at `began_s`. What there is of its answer
+        already; an empty one if it may not be asked."""
+        question = self.spending.cut_wording(question)
+        self._history.ask(question, began_s)
         self.open = True
-        if text != self._ahead:
+        if question != self._ahead:
             self.drop_ahead()
             if refusal := self.spending.refusal():
                 self._do(Unasked(refusal))
                 return [AnswerDone(self._number, hang_up=False)]
-            self._send(text)
+            self._send(question)
             return []
-        held, self._held, self._ahead = self._held, [], ""
+        held, self._held, self._ahead = self._held, [], Wording()
         self._do(Speculated(kept=True))
         return held
 
@@ -51,7 +52,7 @@ class Questions:
     def ask_ahead(self, words: str) -> None:
         """The turn is probably over with these words."""
         if words and not self._ahead and not self.spending.refusal():
-            self._ahead = self._history.question_with(words)
+            self._ahead = self._history.question_with(Wording.of(words))
             self._send(self._ahead)
 
     def take(self, answer: Answer) -> bool:
@@ -71,13 +72,13 @@ class Questions:
 
     def drop_ahead(self) -> None:
         if self._ahead:
-            self._ahead, self._held = "", []
+            self._ahead, self._held = Wording(), []
             self._do(To("responder", CancelAnswer()))
             self._do(Speculated(kept=False))
 
     def words_are(self, words: str) -> None:
         """Of the turn, so far: a question that was asked ahead must be the same."""
-        if self._ahead and self._ahead != self._history.question_with(words):
+        if self._ahead and self._ahead != self._history.question_with(Wording.of(words)):
             self.drop_ahead()
 
     def responder_lost(self) -> None:
@@ -96,6 +97,6 @@ class Questions:
     def pending_ahead(self) -> bool:
         return bool(self._ahead) and not (self._held and isinstance(self._held[-1], AnswerDone))
 
-    def _send(self, text: str, said: str = "") -> None:
+    def _send(self, question: Wording, said: str = "") -> None:
         self._number += 1
-        self._do(To("responder", Ask(Question(self._number, self._history.before(text), said))))
+        self._do(To("responder", Ask(Question(self._number, self._history.before(question), said))))

@@ -14,6 +14,7 @@ from actors.call.scene import Scene
 from actors.call.utterance import Purpose
 from actors.errors import Result, Termination
 from actors.messages import Answer, AnswerDone, AnswerStarted, Clause, SegmentSpoken
+from actors.wording import Wording
 from config.assistant import AssistantConfig
 
 
@@ -33,16 +34,14 @@ class Speaking:
 
     # --- what begins it -------------------------------------------------------------------------------------------
 
-    def ask(self, text: str, began_s: float, shown: str = "") -> None:
-        """A question, which the caller began at `began_s`; `shown` is how it may be stored."""
+    def ask(self, question: Wording, began_s: float) -> None:
+        """A question, which the caller began at `began_s`."""
         self._scene.turn += 1
         self.delivery.begin(Purpose.ANSWER, self._scene.turn)
         self._scene.feed(Input.ASK)
-        if self._hearing.voice:  # the transcriber has heard the end of it before the VAD
-            self.latency.voice_ended(self._scene.now)
         self.latency.asked(self._scene.now, self._scene.turn)
         self.outage.caller_waits(0.0)
-        for answer in self._questions.ask(text, shown or text, began_s):
+        for answer in self._questions.ask(question, began_s):
             self._take(answer)
 
     def say(self, text: str, purpose: Purpose) -> None:
@@ -127,6 +126,14 @@ class Speaking:
         if not utterance.segments:
             self.delivery.speak(self._assistant.ask_again)
         self._complete()
+
+    def caller_acts(self) -> None:
+        """He presses a key, or types: that is as good as his voice, and the end of what he says for now."""
+        self.latency.caller_done(self._scene.now)
+        self.idleness.caller_is_there()
+        self.idleness.end()
+        self.outage.caller_waits_no_more()
+        self._questions.drop_ahead()
 
     # --- the floor's actions --------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from actors.budget import Bucket
 from actors.providers.spec import ChatMessage
+from actors.wording import Wording
 from config.settings import LimitSettings
 
 CallLimits = LimitSettings
@@ -37,11 +38,11 @@ class Spending:
 
     def cut(self, question: str) -> str:
         """The end of it that may be asked, from the beginning of a word: what was said last counts most."""
-        most = self._limits.question_characters
-        if len(question) <= most:
-            return question
-        rest = question[-most:]
-        return rest if question[-most - 1].isspace() else rest.partition(" ")[2] or rest
+        return _end_of(question, self._limits.question_characters)
+
+    def cut_wording(self, question: Wording) -> Wording:
+        """Likewise."""
+        return question.cut(self._limits.question_characters, _end_of)
 
     def recent(self, lines: list[ChatMessage]) -> list[ChatMessage]:
         """The last of the history that a model may be given: whole lines."""
@@ -51,3 +52,10 @@ class Spending:
             if left < 0:
                 return lines[len(lines) - number :]
         return lines
+
+
+def _end_of(text: str, most: int) -> str:
+    if len(text) <= most:
+        return text
+    rest = text[-most:]
+    return rest if text[-most - 1].isspace() else rest.partition(" ")[2] or rest

@@ -36,6 +36,7 @@ from actors.messages import (
     Typed,
     WireClosed,
 )
+from actors.wording import Digits
 
 
 class Transport(Member):
@@ -141,7 +142,7 @@ class Transport(Member):
         self.tell(PlayoutDone(utterance))
 
     def on_dtmf(self, digit: str) -> None:
-        self.tell(Dtmf(digit))
+        self.tell(Dtmf(Digits(digit)))
 
     def on_text(self, text: str) -> None:
         self.tell(Typed(text))

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from actors.errors import ProviderError
 from actors.media.audio import AudioFormat
+from actors.wording import Wording
 from config.assistant import Model
 from config.problems import Problem
 
@@ -171,7 +172,13 @@ class ChatMessage:
     """One line of the history as it was heard."""
 
     role: Literal["system", "user", "assistant"]
-    text: str
+    line: str | Wording
+
+    @property
+    def text(self) -> str:
+        """What the model is told. Keys that the caller has pressed are in it: it goes into the request, and is neither
+        logged nor kept."""
+        return self.line.told if isinstance(self.line, Wording) else self.line
 
 
 @dataclass(frozen=True, slots=True)

@@ -276,41 +276,6 @@ def test_an_interrupted_goodbye_does_not_end_the_call(stage: Stage):
     assert stage.ends() == []
 
 
-def test_keys_are_a_question_whose_digits_are_not_stored(stage: Stage):
-    for digit in "42#":
-        stage.do("dtmf", digit)
-    stage.wait(0)
-    assert stage.sent(Ask)[-1].question.history[-1].text == "pressed 4 2"
-    stage.answer("Thanks.")
-    stage.speak_out()
-    assert ("user", "[pressed 2 keys]", False) in stage.said()
-
-
-def test_keys_before_words_are_part_of_what_is_said(stage: Stage):
-    stage.do("dtmf", "7")
-    stage.caller_says("is my number")
-    assert stage.sent(Ask)[-1].question.history[-1].text == "pressed 7 is my number"
-    assert not stage.sent(Ask, stage.wait(3))
-
-
-def test_keys_pressed_while_a_question_waits_for_its_answer_are_asked_with_it(stage: Stage):
-    stage.heard_on_flush = 0.0
-    stage.caller_says("what is on my account")
-    for digit in "42#":
-        stage.do("dtmf", digit)
-    stage.wait(1.0)
-    stage.do("turn_ended")
-    texts = [m.text for m in stage.sent(Ask)[-1].question.history]
-    assert texts == ["Hello there.", "what is on my account", "pressed 4 2"]
-
-
-def test_a_key_interrupts(stage: Stage):
-    stage.caller_says("menu")
-    stage.answer("Press one for sales.")
-    stage.do("playout_started", stage.deliver())
-    assert stage.sent(FlushPlayout, stage.do("dtmf", "1"))
-
-
 def test_typing_is_a_turn_and_interrupts(stage: Stage):
     stage.heard_on_flush = 390.0
     stage.caller_says("tell me a story")

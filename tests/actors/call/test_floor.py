@@ -17,6 +17,7 @@ from actors.messages import AnswerDone, Ask, Clause, FlushPlayout, Transcript
 from tests.actors.call import (
     test_conversation,
     test_floor_cells,
+    test_keys,
     test_late_events,
     test_outages,
     test_spending,
@@ -24,7 +25,15 @@ from tests.actors.call import (
 )
 from tests.actors.call.stage import Stage, assistant
 
-MODULES = (test_floor_cells, test_conversation, test_late_events, test_outages, test_spending, test_thinking_ahead)
+MODULES = (
+    test_floor_cells,
+    test_keys,
+    test_conversation,
+    test_late_events,
+    test_outages,
+    test_spending,
+    test_thinking_ahead,
+)
 Pair = tuple[Floor, Input]
 
 
@@ -134,6 +143,7 @@ ANYTHING: tuple[Callable[[Stage], Any], ...] = (
     lambda s: s.do("dtmf", "#"),
     lambda s: s.do("typed", "hello"),
     lambda s: s.do("typed", ""),
+    lambda s: s.wait(0.05),
     lambda s: s.do("answered", Clause(_asked(s), "Yes.")),
     lambda s: s.do("answered", AnswerDone(_asked(s), False)),
     lambda s: s.do("playout_started", _playing(s)),

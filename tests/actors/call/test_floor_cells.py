@@ -52,6 +52,12 @@ def settling(stage: Stage) -> None:
     stage.wait(0.4)
 
 
+def keying(stage: Stage) -> None:
+    """The caller presses keys, while we think about what he has said."""
+    stage.caller_says("tell me a story")
+    stage.do("dtmf", "1")
+
+
 def deciding(stage: Stage) -> None:
     speaking(stage)
     voice(stage)
@@ -65,6 +71,7 @@ ARRIVE: dict[Floor, Callable[[Stage], object]] = {
     Floor.LISTENING: lambda stage: None,
     Floor.HEARING: hearing,
     Floor.SETTLING: settling,
+    Floor.KEYING: keying,
     Floor.THINKING: lambda stage: stage.caller_says("tell me a story"),
     Floor.SPEAKING: lambda stage: speaking(stage, done=False),
     Floor.DECIDING: deciding,
@@ -112,7 +119,7 @@ def test_a_caller_who_is_gone_is_owed_nothing(floor: Floor):
     assert stage.ends() == [] and "filler" not in stage.timers
     state = stage.conversation.inspect()
     assert not state["utterance"] and not state["answer_pending"] and not state["answer_ahead"]
-    if floor is Floor.THINKING:
+    if floor in (Floor.THINKING, Floor.KEYING):
         assert stage.said()[-1] == ("user", "tell me a story", False)
 
 
@@ -281,7 +288,25 @@ def test_words_of_a_turn_that_did_not_interrupt_are_not_said_again_later():
 def test_a_key_takes_the_floor(floor: Floor):
     stage = at(floor)
     assert stage.sent(FlushPlayout, stage.do("dtmf", "1"))
-    assert stage.floor is (Floor.HEARING if floor is Floor.DECIDING else Floor.SETTLING)
+    assert stage.floor is (Floor.HEARING if floor is Floor.DECIDING else Floor.KEYING)
+
+
+def test_a_key_while_a_sound_that_is_over_is_weighed():
+    stage = at(Floor.DECIDING)
+    pause(stage)
+    stage.do("dtmf", "1")
+    assert stage.floor is Floor.KEYING
+
+
+@pytest.mark.parametrize("floor", OPEN)
+def test_whoever_has_the_floor_what_is_typed_is_a_turn(floor: Floor):
+    stage = at(floor)
+    stage.heard_on_flush = 0.0
+    for flush in stage.sent(FlushPlayout):
+        stage.do("playout_stopped", flush.utterance, 0.0, True)
+    stage.do("typed", "and now?")
+    assert stage.floor is Floor.THINKING
+    assert stage.sent(Ask)[-1].question.history[-1].text.endswith("and now?")
 
 
 def test_a_sound_over_a_thought_gives_the_floor_back_to_the_thought():

@@ -1,0 +1,105 @@
+"""What a caller says in one turn: words, and keys, which may be a PIN.
+
+The keys of a turn are a type of their own. Whatever prints, formats, stores, logs or shows them gets their number; the
+request to a language model is the one place that asks for `told`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+REPEATED = 3  # so many figures in a row, that were pressed as keys, are a repetition and not a coincidence
+_FIGURES = re.compile(rf"\d(?:[\s,.\-]{{0,3}}\d){{{REPEATED - 1},}}")
+
+
+class Digits:
+    """Keys in the order in which they were pressed."""
+
+    __slots__ = ("_keys",)
+
+    def __init__(self, keys: str | Digits = "") -> None:
+        self._keys: str = keys._keys if isinstance(keys, Digits) else keys
+
+    def __str__(self) -> str:
+        return f"[pressed {len(self._keys)} keys]"
+
+    __repr__ = __str__
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __add__(self, other: Digits) -> Digits:
+        return Digits(self._keys + other._keys)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Digits) and self._keys == other._keys
+
+    def __hash__(self) -> int:
+        return hash(self._keys)
+
+    @property
+    def told(self) -> str:
+        """What a language model is told."""
+        return f"pressed {' '.join(self._keys)}"
+
+    def hidden_in(self, text: str) -> str:
+        """The text without what it repeats of them in figures, as an assistant does that reads a number back."""
+
+        def hide(run: re.Match[str]) -> str:
+            figures = "".join(filter(str.isdigit, run.group()))
+            return f"[{len(figures)} keys]" if figures in self._keys or self._keys in figures else run.group()
+
+        return _FIGURES.sub(hide, text) if len(self._keys) >= REPEATED else text
+
+    def last(self, count: int) -> Digits:
+        """The end of them."""
+        return Digits(self._keys[-count:] if count > 0 else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """Words and keys in their order; as a string, what may be stored and shown."""
+
+    parts: tuple[str | Digits, ...] = ()
+
+    @classmethod
+    def of(cls, *parts: str | Digits) -> Wording:
+        return cls(tuple(part for part in parts if part))
+
+    def __str__(self) -> str:
+        return " ".join(map(str, self.parts))
+
+    def __bool__(self) -> bool:
+        return bool(self.parts)
+
+    def __add__(self, other: Wording) -> Wording:
+        return Wording(self.parts + other.parts)
+
+    @property
+    def told(self) -> str:
+        """What a language model is told: the keys are in it, so it goes nowhere else."""
+        return " ".join(part.told if isinstance(part, Digits) else part for part in self.parts)
+
+    @property
+    def keys(self) -> list[Digits]:
+        return [part for part in self.parts if isinstance(part, Digits)]
+
+    @property
+    def ends_with_keys(self) -> bool:
+        return bool(self.parts) and isinstance(self.parts[-1], Digits)
+
+    def cut(self, most: int, cut_words: Callable[[str, int], str]) -> Wording:
+        """Its end, in at most so many characters of what a model is told; `cut_words(text, most)` cuts a text."""
+        kept: list[str | Digits] = []
+        for part in reversed(self.parts):
+            if isinstance(part, Digits):
+                rest: str | Digits = part.last((most - len("pressed")) // 2)
+                size = len(part.told)
+            else:
+                rest, size = cut_words(part, most) if most > 0 else "", len(part)
+            if rest:
+                kept.append(rest)
+            most -= size + 1
+        return Wording(tuple(reversed(kept)))

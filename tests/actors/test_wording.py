@@ -1,0 +1,92 @@
+"""Keys are a type of their own: whatever is made of them holds their number, but for what a model is told."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import pickle
+
+import orjson
+import pytest
+
+from actors.call.spending import CallLimits, Spending
+from actors.messages import Ask, Dtmf
+from actors.providers.spec import ChatMessage, Question
+from actors.wording import Digits, Wording
+from transports import audiosocket, twilio
+
+PIN = "739164"
+TOLD = " ".join(PIN)
+SAID = Wording.of("my pin is", Digits(PIN), "", "thanks")
+
+HOLDERS = [
+    Digits(PIN),
+    SAID,
+    ChatMessage("user", SAID),
+    Ask(Question(1, (ChatMessage("user", SAID),))),
+    Dtmf(Digits("7")),
+    twilio.Dtmf("7"),
+    audiosocket.Digit("7"),
+]
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+@pytest.mark.parametrize("show", [str, repr, lambda h: f"{h}", lambda h: f"{h!r:>80}", lambda h: f"{[h]} {(h,)}"])
+def test_nothing_shows_them(holder: object, show):
+    assert "7" not in show(holder)
+    assert "7" not in show(pickle.loads(pickle.dumps(holder)))
+    assert "7" not in show(copy.deepcopy(holder))
+
+
+def test_nothing_writes_them():
+    assert "7" not in str(dataclasses.asdict(Ask(Question(1, (ChatMessage("user", SAID),)))))
+    with pytest.raises(TypeError):
+        orjson.dumps({"keys": Digits(PIN)})
+    with pytest.raises(TypeError):
+        list(Digits(PIN))  # type: ignore[call-overload]
+
+
+def test_a_model_is_told():
+    assert ChatMessage("user", SAID).text == f"my pin is pressed {TOLD} thanks"
+    assert ChatMessage("user", "hello").text == "hello"
+    assert str(SAID) == "my pin is [pressed 6 keys] thanks"
+
+
+def test_they_are_what_they_are():
+    assert Digits("12") + Digits("3") == Digits("123") != Digits("124")
+    assert Digits("12") != "12" and len(Digits("12")) == 2 and not Digits()
+    assert hash(Digits("12")) == hash(Digits("12"))
+    assert not Wording.of("", Digits()) and Wording.of("a") + Wording.of("b") == Wording.of("a", "b")
+    assert not SAID.ends_with_keys and Wording.of("a", Digits("1")).ends_with_keys
+
+
+@pytest.mark.parametrize(
+    ("most", "left"),
+    [
+        (200, "xx " + "word " * 20 + f"pressed {TOLD} thanks"),
+        (40, f"word word pressed {TOLD} thanks"),
+        (26, f"pressed {TOLD} thanks"),
+        (20, "pressed 1 6 4 thanks"),
+        (10, "thanks"),
+    ],
+)
+def test_a_wording_is_cut_from_its_beginning(most: int, left: str):
+    said = Wording.of(("xx " + "word " * 20).strip(), Digits(PIN), "thanks")
+    spending = Spending(CallLimits.model_construct(questions_per_minute=1, question_characters=most), lambda: 0.0)
+    cut = spending.cut_wording(said)
+    assert cut.told == left and len(left) <= most
+
+
+@pytest.mark.parametrize(
+    ("said", "stored"),
+    [
+        ("You entered 7 3 9 1 6 4, right?", "You entered [6 keys], right?"),
+        ("You entered 739164.", "You entered [6 keys]."),
+        ("7-3-9, 1-6-4?", "[6 keys]?"),
+        ("It begins with 7, 3, 9", "It begins with [3 keys]"),
+        ("Your order 5551234 of 2024 is on its way, 73 euros.", "Your order 5551234 of 2024 is on its way, 73 euros."),
+    ],
+)
+def test_what_is_read_back_in_figures_is_hidden(said: str, stored: str):
+    assert Digits(PIN).hidden_in(said) == stored
+    assert Digits("7").hidden_in("You pressed 7.") == "You pressed 7."
