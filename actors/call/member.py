@@ -125,6 +125,11 @@ class SessionMember(Member):
         """How late its engine does what it is told, if it has one on this machine."""
         return 0.0 if self.session is None else float(self.session.lag_s)
 
+    @property
+    def engine_busy(self) -> bool:
+        """Whether its engine on this machine, if it has one, has its hands full."""
+        return self.session is not None and bool(self.session.busy)
+
     async def _open(self) -> None:
         try:
             await self.session.open()

@@ -3,7 +3,9 @@
 Slow is not dead. A deadline runs on the clock of this process's work (`actors.services.pace`), from the moment at which
 the work was handed over; it is longer for a provider that is known to need longer (`actors.services.patience`), and
 for an engine of ours that is late with everything just now; and while the worker lags, or has no replacement to spend,
-whoever is late is waited for once more.
+whoever is late is waited for once more. An engine of ours that has its hands full is waited for anyway: a successor
+would only ask the same engine once more, at the end of its queue. Whether it hangs is seen elsewhere
+(`actors.engines.health`).
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 LAGGING_S = 0.25  # who was held up for so long just now has not been able to hear what came
 MOST_SPARED = 3  # so often a late provider is waited for once more; a worker that always lags must go on, too
+MOST_BUSY_S = 30.0  # so long an engine of ours is waited for that has its hands full
 MOST_GROWN_S = 5.0  # a deadline does not grow beyond: whoever needs longer is better asked anew
 EARLY_S = 0.001  # timers are coarse: one that fires so early is on time
 
@@ -87,6 +90,9 @@ class StallWatch:
         deadline_s = self._deadline_s + self._member.engine_lag_s
         if now + EARLY_S < deadline_s:
             self._arm(deadline_s)
+            return False
+        if self._member.engine_busy and now - self._since_s < MOST_BUSY_S:
+            self.extend()
             return False
         if self._spared < MOST_SPARED and self._excused():
             self._spared += 1

@@ -8,6 +8,8 @@ Judged at every look, from proc(5): its state, the time it ran and the time it w
 - waits for the disk (`D`) for `DISK_S`;
 - is ready to run (`R`) and does not get the CPU is slow, for however long.
 
+One that ran or waited for the CPU for half of the time between two looks is *busy*: what it owes will come.
+
 Time is counted by looks, each of which counts for little: after this process itself stood still it accuses nobody.
 """
 
@@ -20,6 +22,7 @@ LOOK_S = 0.25
 SECOND_LOOK_S = 0.05  # at what seems to be stopped
 BURNT_S, ASLEEP_S, DISK_S = 2.0, 1.0, 5.0
 IN_CIRCLES = "hangs: it has worked for"  # the one verdict for which its work may be to blame
+BUSY_SHARE = 0.5
 _MOST_S = 2 * LOOK_S  # what one look may count for
 
 
@@ -48,6 +51,7 @@ class Health:
 
     def __init__(self) -> None:
         self.stopped = False
+        self.busy = False
         self.unanswered_s = 0.0  # the question that is out, counted by looks
         self._last: Sample | None = None
         self._heard_ran_s = 0.0  # its CPU time when it was last heard
@@ -66,16 +70,19 @@ class Health:
             return ""
         was_stopped, self.stopped = self.stopped, now.state in "Tt"
         if self.stopped:
+            self.busy = False
             return "is stopped" if was_stopped else ""
-        self._count(now, counted_s, owes)
+        last, self._last = self._last or now, now
+        wanted_s = now.ran_s + now.waited_s - last.ran_s - last.waited_s
+        self.busy = now.state in "RD" or wanted_s >= BUSY_SHARE * passed_s  # its wait counts only once it is over
+        self._count(last, now, counted_s, owes)
         if now.ran_s - self._heard_ran_s >= BURNT_S and self.unanswered_s:
             return f"{IN_CIRCLES} {now.ran_s - self._heard_ran_s:.1f} s and said nothing"
         if self._asleep_s >= ASLEEP_S:
             return "hangs: it sleeps and does not answer"
         return "hangs: it waits for the disk" if self._disk_s >= DISK_S else ""
 
-    def _count(self, now: Sample, counted_s: float, owes: bool) -> None:
-        last, self._last = self._last or now, now
+    def _count(self, last: Sample, now: Sample, counted_s: float, owes: bool) -> None:
         if self._heard or not owes:
             self._heard, self._heard_ran_s = False, now.ran_s
             self._asleep_s = self._disk_s = 0.0

@@ -40,8 +40,14 @@ class EnginePool:
 
     @property
     def lag_s(self) -> float:
-        """How late the slowest of them answers that has work."""
-        return max((process.lag_s for process in self._processes if process.alive and process.load), default=0.0)
+        """How late the slowest of them answers that has work, or opens what it was asked to."""
+        working = [process for process in self._processes if process.alive and process.load]
+        return max((max(process.lag_s, process.opening_s) for process in working), default=0.0)
+
+    @property
+    def busy(self) -> bool:
+        """One that has work has its hands full."""
+        return any(process.busy for process in self._processes if process.load)
 
     def open(self, listener: ChannelListener, opening: dict[str, Any]) -> Channel:
         """Start a piece of work; a process that cannot be started fails it."""

@@ -70,6 +70,11 @@ class Channel:
         """How late the engine does what it is told, in seconds."""
         return self._process.lag_s
 
+    @property
+    def busy(self) -> bool:
+        """Whether the engine has its hands full: what it owes will come."""
+        return self._process.busy
+
     def send(self, command: dict[str, Any]) -> None:
         self._send(FrameKind.EVENT, command)
 
@@ -100,6 +105,7 @@ class EngineProcess:
         self._reader = FrameReader()
         self._numbers = itertools.count(1)
         self._listeners: dict[int, ChannelListener] = {}
+        self._opening: dict[int, float] = {}  # channels that it has said nothing on, the oldest first, and since when
         self._unsent = bytearray()
         self._last_line = ""
         self._reason = ""
@@ -127,6 +133,16 @@ class EngineProcess:
         return max(self._smooth_lag_s, self._health.unanswered_s)
 
     @property
+    def opening_s(self) -> float:
+        """For so long somebody has waited for his first word."""
+        return self._loop.time() - next(iter(self._opening.values())) if self._opening else 0.0
+
+    @property
+    def busy(self) -> bool:
+        """It runs or waits for the CPU most of the time, or has still to start."""
+        return self.alive and (not self.pid or self._health.busy)
+
+    @property
     def fit(self) -> bool:
         """Whether to give it work: it is alive, and not stopped just now."""
         if not self.alive or self._health.stopped:
@@ -140,6 +156,7 @@ class EngineProcess:
     def open(self, listener: ChannelListener, opening: dict[str, Any]) -> Channel:
         number = next(self._numbers)
         self._listeners[number] = listener
+        self._opening[number] = self._loop.time()
         self.write(encode(FrameKind.OPEN, number, opening))
         return Channel(self, number)
 
@@ -148,6 +165,7 @@ class EngineProcess:
 
     def forget(self, number: int) -> None:
         self._listeners.pop(number, None)
+        self._opening.pop(number, None)
 
     def write(self, data: bytes) -> None:
         """Send, or keep until the engine reads on; an engine that never does is killed."""
@@ -201,6 +219,7 @@ class EngineProcess:
         if frame.kind is FrameKind.PING and self._pinged_at is not None:
             self._smooth_lag_s += LAG_SMOOTHING * (self._loop.time() - self._pinged_at - self._smooth_lag_s)
             self._pinged_at = None
+        self._opening.pop(frame.channel, None)
         listener = self._listeners.get(frame.channel)
         if listener is None:  # closed meanwhile, or the answer to a ping
             return

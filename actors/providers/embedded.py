@@ -213,6 +213,10 @@ class EmbeddedStt(SttSession):
     def lag_s(self) -> float:
         return self._channel.lag_s if self._channel else 0.0
 
+    @property
+    def busy(self) -> bool:
+        return self._channel is not None and self._channel.busy
+
     def on_audio(self, payload: bytes) -> None:
         """Never comes."""
 
@@ -284,6 +288,10 @@ class EmbeddedTts(TtsSession):
     @property
     def lag_s(self) -> float:
         return self._channel.lag_s if self._channel else 0.0
+
+    @property
+    def busy(self) -> bool:
+        return self._channel.busy if self._channel else engine_pool("voice").busy  # which then opens
 
     def on_audio(self, payload: bytes) -> None:
         words, self._words = self._words, ()

@@ -213,6 +213,11 @@ class Session(ABC):
         elsewhere does not say."""
         return 0.0
 
+    @property
+    def busy(self) -> bool:
+        """Whether its engine on this machine has its hands full, so that what it owes will come."""
+        return False
+
     async def wait_closed(self) -> None:  # noqa: B027 - most goodbyes need no time
         """After `close`: until the provider has taken our goodbye. A call need not wait; who ends the loop must."""
 

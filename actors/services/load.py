@@ -107,6 +107,8 @@ class Load:
         while self._began and now - self._began[0] >= RUSH_S:
             self._began.popleft()
         begun, felt = len(self._began), self._latest_demand
+        if begun and self.engine_lag_s >= TOO_MUCH_ENGINE_LAG_S:
+            return f"its speech engines lag by {1000 * self.engine_lag_s:.0f} ms, and a call has just begun"
         full = felt >= FULL_DEMAND and self._work.smooth_lag_s >= ENOUGH_LAG_S and begun >= RUSH_CALLS
         if full or felt + BEGINNING * COST * (begun + 1) >= RUSH_DEMAND:
             return f"it wants {100 * felt:.0f} % of a core, and {begun} calls have just begun"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from actors.call.watch import MOST_GROWN_S, MOST_SPARED, StallWatch
+from actors.call.watch import MOST_BUSY_S, MOST_GROWN_S, MOST_SPARED, StallWatch
 from actors.services.budget import Budget
 from actors.services.pace import BEAT_S, WorkClock
 from actors.services.patience import Patience
@@ -18,6 +18,7 @@ class Worker:
 
     provider = "fake"
     engine_lag_s = 0.0
+    engine_busy = False
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -123,6 +124,22 @@ def test_an_engine_that_is_late_with_everything_is_waited_for(worker: Worker):
     assert not worker.wait(1.6)
     worker.engine_lag_s = 0.0
     assert worker.wait(0.2)
+
+
+def test_an_engine_that_has_its_hands_full_is_waited_for(worker: Worker):
+    """Its queue is longer than its lag tells: to ask it anew would only lengthen it."""
+    worker.engine_busy = True
+    worker.watch.expect("connect", 3000, "does not open")
+    assert not worker.wait(15.0)
+    worker.engine_busy = False
+    assert worker.wait(3.1)
+
+
+def test_it_is_not_waited_for_without_end(worker: Worker):
+    worker.engine_busy = True
+    worker.watch.expect("connect", 3000, "does not open")
+    assert not worker.wait(MOST_BUSY_S)
+    assert worker.wait(3.1)
 
 
 def test_a_nearer_deadline_overtakes_the_timer_that_runs(worker: Worker):

@@ -47,6 +47,18 @@ def test_what_does_not_get_the_cpu_is_slow_however_long(engine: Engine) -> None:
     assert engine.until_given_up("R", waited_s=LOOK_S) is None
 
 
+def test_what_runs_or_waits_for_the_cpu_half_of_the_time_is_busy(engine: Engine) -> None:
+    assert not engine.health.busy
+    for state, ran_s, waited_s in (("R", 0.0, 0.0), ("S", 0.6 * LOOK_S, 0.0), ("S", 0.1 * LOOK_S, 0.5 * LOOK_S)):
+        engine.look(state, ran_s=ran_s, waited_s=waited_s)
+        assert engine.health.busy, (state, ran_s, waited_s)
+        engine.look("S", ran_s=0.2 * LOOK_S)
+        assert not engine.health.busy
+    engine.look("R")
+    engine.look("T")
+    assert not engine.health.busy, "nothing will come of it"
+
+
 def test_what_works_a_little_and_is_heard_lives(engine: Engine) -> None:
     for _ in range(100):
         assert engine.look("R", ran_s=LOOK_S) == ""

@@ -207,6 +207,24 @@ async def test_a_long_text_does_not_keep_others_waiting() -> None:
     assert not long.ended.is_set()
 
 
+async def test_an_engine_with_its_hands_full_says_so() -> None:
+    pool = engine_pool("voice")
+    first = Listener()
+    pool.open(first, opening("one"))
+    assert pool.busy, "it has to start"
+    await first.ended.wait()
+    assert pool.lag_s < 5.0
+    others = [Listener() for _ in range(40)]
+    channels = [pool.open(listener, opening("word " * 2000)) for listener in others]
+    async with asyncio.timeout(20):
+        await until(lambda: pool.busy)
+    assert pool.lag_s > 0.0, "those that it has not begun wait already"
+    for channel in channels:
+        channel.close()
+    async with asyncio.timeout(20):
+        await until(lambda: not pool.busy)
+
+
 async def test_a_closed_channel_is_silent_and_spares_the_engine() -> None:
     listener, other = Listener(), Listener()
     channel = engine_pool("voice").open(listener, opening("one two three four five. " * 300))

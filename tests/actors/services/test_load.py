@@ -114,6 +114,16 @@ def test_a_worker_that_is_full_and_late_begins_no_further_calls_in_a_rush(worker
     assert worker.load.rush() == ""
 
 
+def test_while_an_engine_is_late_calls_begin_one_by_one(worker: Worker) -> None:
+    worker.engine_lag_s = 0.6
+    worker.run(0.5, 0.3)
+    assert not worker.load.overloaded, "it may be a hiccup"
+    assert worker.load.rush() == ""
+    assert worker.load.rush() == "its speech engines lag by 600 ms, and a call has just begun"
+    worker.run(0.8, 0.3)
+    assert worker.load.rush() == ""
+
+
 def test_three_hundred_calls_in_fifteen_seconds_are_no_rush(worker: Worker) -> None:
     """As the benchmark dials: each costs 12 ms to begin and 2 ms a second."""
     worker.run(5.0, 0.0)
