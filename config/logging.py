@@ -18,6 +18,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, TextIO
 
+from config.outlet import LineHandler
+
 _SECRET_NAMES = "x-api-key|authorization|x-twilio-signature|auth_token|password|token"
 _REDACTIONS = [
     (re.compile(r"\brpd-[\w-]+"), "rpd-***"),
@@ -231,7 +233,8 @@ def _json_escape(char: str) -> str:
 
 def configure(level: str, format: Literal["text", "json"] = "text", stream: TextIO | None = None) -> None:
     """Log everything from `level` on to `stream` (standard error), in place of whatever was configured before."""
-    handler = logging.StreamHandler(stream or sys.stderr)
+    is_own = sys.stderr is not sys.__stderr__  # who has replaced it wants the lines
+    handler: logging.Handler = logging.StreamHandler(stream) if stream or is_own else LineHandler()
     handler.setFormatter(JsonFormatter() if format == "json" else TextFormatter())
     handler.addFilter(ForeignFilter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -18,10 +18,22 @@ if TYPE_CHECKING:  # rich takes 60 ms to import; `--help` and `--json` do withou
 
 def prepare_output() -> None:
     """A terminal of another alphabet shows an escape for what it lacks; JSON in it stays JSON."""
+    _complete_streams()
     codecs.register_error(_ESCAPES, _escaped)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors=_ESCAPES)
+
+
+def _complete_streams() -> None:
+    """Standard input, output or error that we were started without (`2>&-`) is /dev/null: else the next file or socket
+    that is opened gets its number, and whatever a library prints."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # gets the lowest number that is free
+            setattr(sys, name, os.fdopen(number, "r" if name == "stdin" else "w", closefd=False))
 
 
 def _escaped(error: UnicodeError) -> tuple[str, int]:

@@ -240,7 +240,7 @@ def _say_goodbye(port: int, blueprint: Blueprint) -> int:
 _LOGGER = {
     "version": 1,
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain", "level": "WARNING"}},
+    "handlers": {"stderr": {"class": "config.outlet.LineHandler", "formatter": "plain", "level": "WARNING"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
 }
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from scripts.output import console, print_table
@@ -18,3 +22,10 @@ def test_nothing_is_cut_off(width: int, monkeypatch: pytest.MonkeyPatch, capsys:
     column = out.splitlines()[1].index("caller")
     assert CALLER in "".join(line[column:].split(" ")[0] for line in out.splitlines())
     assert max(map(len, out.splitlines())) <= width
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_command_without_a_standard_stream_does_its_work(closed: str, tmp_path: Path) -> None:
+    command = f'exec "$0" -m scripts.callboard --data-dir {tmp_path} calls {closed}'
+    done = subprocess.run(["sh", "-c", command, sys.executable], capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")

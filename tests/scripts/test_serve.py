@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -22,14 +22,16 @@ from store.engine import Database
 
 
 @asynccontextmanager
-async def serving(folder: Path, *options: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, dict[str, str]]]:
+async def serving(
+    folder: Path, *options: str, stderr: int = asyncio.subprocess.PIPE
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, dict[str, str]]]:
     """A server on free ports and what it said on its first line."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "scripts.callboard", "serve", "--json", "--port", "0", "--audiosocket-port", "0"),
         *("--data-dir", str(folder), *options),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+        stderr=stderr,
         env={**os.environ, **ALONE},
     )
     assert process.stdout is not None
@@ -70,6 +72,25 @@ async def test_it_ends_with_its_standard_input_if_told_so(tmp_path: Path) -> Non
         assert process.stdin is not None
         process.stdin.close()
         assert await asyncio.wait_for(process.wait(), 10) == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "0"])
+async def test_a_log_that_nobody_reads_stops_nothing(tmp_path: Path, workers: str) -> None:
+    ours, theirs = os.pipe()
+    async with serving(tmp_path, "--workers", workers, stderr=theirs) as (process, said):
+        os.set_blocking(theirs, False)
+        with suppress(BlockingIOError):
+            while os.write(theirs, b"x" * 64):
+                pass
+        os.set_blocking(theirs, True)  # for the server, too
+        for _ in range(3):
+            process.send_signal(signal.SIGHUP)  # the main process logs
+            assert await get(f"{said['http']}/v1/talk/twilio/call/nobody") in (401, 404)  # and so does the worker
+        assert await get(f"{said['http']}/healthz/") == 200
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 20) == 0
+    os.close(theirs)
+    os.close(ours)
 
 
 async def test_open_authentication_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
