@@ -6,7 +6,9 @@ recursive one for ever. So the tree of nodes is looked through, within limits, b
 
 from __future__ import annotations
 
+import os
 import re
+import select
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +22,7 @@ from config.problems import Problem, Where, shown
 MAX_BYTES = 2 << 20
 MAX_VALUES = 200_000  # with each alias counted as what it stands for
 MAX_DEPTH = 32
+SILENCE_S = 5.0  # of a pipe that is read like a file
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is some twenty times as fast
 _MERGE = "tag:yaml.org,2002:merge"
 # No text can hold these: PostgreSQL refuses them, and no voice has them.
@@ -79,8 +82,7 @@ def read_yaml(path: Path) -> Document:
 
 def _text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+        raw = _bytes(path)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
     if len(raw) > MAX_BYTES:
@@ -90,6 +92,22 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise ConfigError(f"{path}:{line}: is not UTF-8 text: byte 0x{raw[error.start]:02x}") from None
+
+
+def _bytes(path: Path) -> bytes:
+    """What the file holds, or one byte too many of it. A pipe may be one, too (`<(...)`), but is not waited for."""
+    raw = b""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        while len(raw) <= MAX_BYTES:
+            if not select.select([descriptor], [], [], SILENCE_S)[0]:
+                raise ConfigError(f"{path}: is no file, and nothing has come out of it for {SILENCE_S:g} s")
+            if not (data := os.read(descriptor, MAX_BYTES + 1 - len(raw))):
+                break
+            raw += data
+    finally:
+        os.close(descriptor)
+    return raw
 
 
 def _of_yaml(error: yaml.YAMLError, text: str) -> str:

@@ -71,6 +71,7 @@ class Node:
         self.workers: dict[int, str] = {}  # process id -> incarnation, of all that were ever started
         self._blueprint = blueprint
         self._asked = False
+        self._untold: dict[type, object] = {}  # orders that have found no room yet: of each kind the last one
         self._manager_fd = -1
         self.channel, theirs = Pipe()
         try:
@@ -150,14 +151,22 @@ class Node:
         if not self._asked:
             self._asked = True
             self.tell(Look())
+        self._tell_rest()
         return ""
 
     def tell(self, order: object) -> None:
-        """An order for the manager; one that is hung has room for some."""
-        try:
-            self.channel.send(order)
-        except OSError as error:
-            log.error("the node's manager cannot be told %s: %s", type(order).__name__, error)
+        """An order for the manager. A hung one has room for some: who waited for it could not look after it."""
+        self._untold.pop(type(order), None)
+        self._untold[type(order)] = order
+        self._tell_rest()
+
+    def _tell_rest(self) -> None:
+        while self._untold and select.select([], [self.channel], [], 0)[1]:
+            order = self._untold.pop(next(iter(self._untold)))
+            try:
+                self.channel.send(order)
+            except OSError as error:
+                log.error("the node's manager cannot be told %s: %s", type(order).__name__, error)
 
     # --- its end ---------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -131,3 +133,17 @@ def test_what_is_no_use_is_refused_quickly(tmp_path: Path, content: str | bytes,
 def test_what_is_no_file_is_refused(tmp_path: Path, path: str, complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
         read_yaml(tmp_path / path)
+
+
+def test_a_pipe_is_read_like_a_file(tmp_path: Path) -> None:
+    os.mkfifo(fifo := tmp_path / "desk.yaml")
+    with subprocess.Popen(["sh", "-c", '{ echo "a: 1"; sleep 0.1; echo "b: 2"; } > "$0"', str(fifo)]):
+        assert read_yaml(fifo).content == {"a": 1, "b": 2}
+
+
+@pytest.mark.timeout(10)
+def test_a_pipe_from_which_nothing_comes_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("config.yaml_file.SILENCE_S", 0.05)
+    os.mkfifo(fifo := tmp_path / "desk.yaml")
+    with pytest.raises(ConfigError, match="desk.yaml: is no file, and nothing has come out of it for 0.05 s"):
+        read_yaml(fifo)

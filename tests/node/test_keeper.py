@@ -95,6 +95,19 @@ async def test_without_a_main_process_calls_are_finished_and_the_ports_are_free_
     assert reasons == ["caller_hung_up"] * 3
 
 
+async def test_orders_that_a_stopped_manager_does_not_take_hold_nobody_up(start_node: StartNode) -> None:
+    """Its channel is full of them: the main process must still see that it is stopped."""
+    node = await start_node("--workers", "1", NODE__WATCHDOG_S="3")
+    os.kill(await node.manager(), signal.SIGSTOP)
+    for number in range(1, 100):
+        node.signal(signal.SIGHUP)
+        await until(lambda number=number: node.log.count("no setting that can change") >= number, 10.0)
+        if "is stopped" in node.log:
+            break
+    await until(lambda: "the node is up again" in node.log, 30.0)
+    assert (await node.get("/healthz/")).code == 200
+
+
 async def test_an_order_to_end_is_heard_while_there_is_no_manager(start_node: StartNode, sentences) -> None:
     node = await start_node("--workers", "1")
     tasks = await hold_calls(node, sentences[:1], 2)
