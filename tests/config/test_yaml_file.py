@@ -145,5 +145,5 @@ def test_a_pipe_is_read_like_a_file(tmp_path: Path) -> None:
 def test_a_pipe_from_which_nothing_comes_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("config.yaml_file.SILENCE_S", 0.05)
     os.mkfifo(fifo := tmp_path / "desk.yaml")
-    with pytest.raises(ConfigError, match="desk.yaml: is no file, and nothing has come out of it for 0.05 s"):
+    with pytest.raises(ConfigError, match=r"desk\.yaml: is no file, and nothing has come out of it for 0\.05 s"):
         read_yaml(fifo)
