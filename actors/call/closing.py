@@ -20,7 +20,7 @@ class Closing:
     def __init__(self, scene: Scene, assistant: AssistantConfig, endpointing: Endpointing, speaking: Speaking) -> None:
         self._scene, self._assistant = scene, assistant
         self._endpointing, self._speaking = endpointing, speaking
-        self._wanted = Termination(Result.SUCCESS, "")
+        self._wanted: Termination | None = None
         self._last_words = ""
 
     def request(self, termination: Termination, last_words: str = "") -> None:
@@ -39,6 +39,7 @@ class Closing:
         self.request(Termination(Result.SUCCESS, "idle"), self._assistant.idle.goodbye)
 
     def close(self) -> None:
+        assert self._wanted is not None
         for name in (*TIMERS, "max_duration"):
             self._scene.cancel_timer(name)
         self._endpointing.forget_turn()
