@@ -14,20 +14,22 @@ class Remedy(Enum):
     RETRY = "retry"  # network, 5xx, a crash, a stall: once more on the same provider, with back-off
     THROTTLED = "throttled"  # 429, too many sessions: the next provider now, this one later
     QUOTA = "quota"  # no credit: the next provider
+    REFUSED = "refused"  # this question or sentence, and it would be again: another provider, or without it
     CONFIG = "config"  # wrong key, voice or model: a restart cannot help; the next provider
 
 
 class ProviderError(CallboardError):
-    """A provider failed; `remedy` says what can still be done. The text names the provider and holds no secret."""
+    """A provider failed; `remedy` says what can still be done, and `retry_after_s` how long it asks not to be asked
+    again. The text names the provider and holds no secret."""
 
     code = "provider_error"
 
-    def __init__(self, provider: str, detail: str, remedy: Remedy = Remedy.RETRY) -> None:
+    def __init__(self, provider: str, detail: str, remedy: Remedy = Remedy.RETRY, retry_after_s: float = 0.0) -> None:
         super().__init__(f"{provider}: {detail}")
-        self.provider, self.detail, self.remedy = provider, detail, remedy
+        self.provider, self.detail, self.remedy, self.retry_after_s = provider, detail, remedy, retry_after_s
 
-    def __reduce__(self) -> tuple[type[ProviderError], tuple[str, str, Remedy]]:
-        return type(self), (self.provider, self.detail, self.remedy)
+    def __reduce__(self) -> tuple[type[ProviderError], tuple[str, str, Remedy, float]]:
+        return type(self), (self.provider, self.detail, self.remedy, self.retry_after_s)
 
 
 class ProviderStalled(ProviderError):

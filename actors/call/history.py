@@ -20,6 +20,7 @@ class History:
         self.lines: list[ChatMessage] = []
         self.question = Wording()  # asked, and no answer was heard yet: still part of the caller's turn
         self._pressed: list[Digits] = []  # in this call
+        self._is_withheld = False
         self._began_s = 0.0  # when the caller began to say it
 
     def ask(self, question: Wording, began_s: float) -> None:
@@ -36,12 +37,17 @@ class History:
         asked = (ChatMessage("user", question),) if question else ()
         return (*self._system, *self.spending.recent(self.lines), *asked)
 
+    def withhold(self) -> None:
+        """No model takes the question: it was said, but is given to none with those that follow, either."""
+        self._is_withheld = True
+
     def remember_caller(self, turn: int) -> None:
         if self.question:
-            self.lines.append(ChatMessage("user", self.question))
+            if not self._is_withheld:
+                self.lines.append(ChatMessage("user", self.question))
             self._pressed += self.question.keys
             self._do(Said("user", turn, str(self.question), self._began_s))
-            self.question = Wording()
+            self.question, self._is_withheld = Wording(), False
 
     def remember_heard(self, utterance: Utterance, text: str, interrupted: bool = False) -> None:
         if text:

@@ -6,6 +6,9 @@ services that are slow, away for a while, or refuse:
 - An *outage* begins with a failure and is over when the member works again (`worked`). While it lasts, the member is
   tried again for `patience_s`, round the chain of its providers: at once, then with back-off. The work waits.
 - A wrong key or missing credit will not mend: that provider is out of the chain for good.
+- A provider may ask not to be asked again for a while (`retry_after_s`): another one is tried now, or this one then.
+- What is *refused* is a question or a sentence, not the provider's service: the others of the chain are given it, and
+  it is dropped when none takes it. Who has refused `MAX_REFUSALS` times without doing anything else is out, too.
 - Slowness is no fault: a stall moves on to the next provider and counts against nobody. Restart intensity counts the
   failures of a member that had worked in between: who exceeds it *flaps*, and is passed over. The last of the chain is
   tried on, as in an outage: that it works for a moment is no longer the end of it.
@@ -15,13 +18,14 @@ services that are slow, away for a while, or refuse:
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 
 from actors.errors import ProviderCrashed, ProviderError, ProviderStalled, Remedy
 from actors.supervision import ChildSpec, Decision, GiveUp, Leave, Restart, RestartType, Shutdown
 
 MAX_DEATHS = 2
+MAX_REFUSALS = 3
 _FOR_GOOD = (Remedy.CONFIG, Remedy.QUOTA)
 _ELSEWHERE = (Remedy.THROTTLED,)
 
@@ -40,9 +44,17 @@ class MemberRecovery:
         self._flaps = False
         self._failures: deque[float] = deque()  # of the provider in use, after it had worked
         self._deaths: tuple[str, int] = ("", 0)
+        self._not_before_s: dict[int, float] = {}  # when a provider may be asked again that has said so
+        self._refused: tuple[str, set[int]] = ("", set())  # what was refused last, and by whom
+        self._refusals: Counter[int] = Counter()  # of each provider, since it did something else
 
     def worked(self) -> None:
-        """The member has done something of use: the outage, if there was one, is over."""
+        """The member has done something of use."""
+        self._refusals.pop(self.provider, None)
+        self.is_there()
+
+    def is_there(self) -> None:
+        """The member works, or nothing is asked of it any more: the outage, if there was one, is over."""
         if not self._flaps:
             self._outage_s = None
 
@@ -55,6 +67,10 @@ class MemberRecovery:
         if self._flaps and now - self._ended_s > self._patience_s:  # it has pulled itself together
             self._flaps, self._outage_s = False, None
         self._ended_s = now
+        if error.remedy is Remedy.REFUSED:
+            return self._drop_work(now, work)
+        if error.retry_after_s:
+            self._not_before_s[self.provider] = now + error.retry_after_s
         poisoned = isinstance(error, ProviderCrashed) and self._count_death(work)
         if self._outage_s is None:
             self._outage_s, self._tries = now, 0
@@ -64,11 +80,12 @@ class MemberRecovery:
             return GiveUp()
         self._tries += 1
         if error.remedy in _FOR_GOOD:
-            return self._drop_provider()
+            return self._drop_provider(now)
         self._flaps = self._flaps or self._too_often(now)
-        if self._tries > 1 or self._flaps or isinstance(error, ProviderStalled) or error.remedy in _ELSEWHERE:
-            self._next_provider()
-        return self._restart(with_work=not poisoned)
+        is_slow = isinstance(error, ProviderStalled) or error.retry_after_s
+        if self._tries > 1 or self._flaps or is_slow or error.remedy in _ELSEWHERE:
+            self._next_provider(now)
+        return self._restart(now, with_work=not poisoned)
 
     def avoid(self, allows: Callable[[int], bool]) -> None:
         """Move on to the first provider, from the one in turn, that `allows` has nothing against; if there is none,
@@ -91,25 +108,51 @@ class MemberRecovery:
             self._failures.popleft()
         return len(self._failures) > intensity.max_restarts
 
-    def _drop_provider(self) -> Decision:
-        """Out of the chain; the next one begins with a clean slate, and at once."""
-        dropped = self.provider
-        self._next_provider()
-        self._chain.remove(dropped)
-        self._tries = 1
-        return self._restart(with_work=True) if self._chain else GiveUp()
+    def _drop_work(self, now: float, work: str) -> Decision:
+        """It is refused: whoever has not done so yet may take it; if there is nobody, it is not given again."""
+        known, refusers = self._refused
+        if not work or work != known:
+            self._refused = work, (refusers := set())
+        refusers.add(self.provider)
+        self._refusals[self.provider] += 1
+        if self._refusals[self.provider] >= MAX_REFUSALS:
+            return self._drop_provider(now)
+        self._tries = self._refusals[self.provider]  # who refuses even to be opened is tried with back-off
+        if others := [provider for provider in self._ring() if provider not in refusers]:
+            self._use(others[0])
+        return self._restart(now, with_work=bool(others))
 
-    def _next_provider(self) -> None:
-        self._use(self._chain[(self._chain.index(self.provider) + 1) % len(self._chain)])
+    def _drop_provider(self, now: float) -> Decision:
+        """Out of the chain; the next one begins with a clean slate, and at once."""
+        left = [provider for provider in self._ring() if provider != self.provider]
+        if not left:
+            return GiveUp()
+        self._chain.remove(self.provider)
+        self._use(self._soonest(left, now))
+        self._tries = 1
+        return self._restart(now, with_work=True)
+
+    def _ring(self) -> list[int]:
+        """The chain from the next provider on, the one in turn at its end."""
+        behind = self._chain.index(self.provider) + 1
+        return [*self._chain[behind:], *self._chain[:behind]]
+
+    def _next_provider(self, now: float) -> None:
+        self._use(self._soonest(self._ring(), now))
+
+    def _soonest(self, providers: list[int], now: float) -> int:
+        """The first that may be asked now; if all want to be left alone for a while, the one that is free first."""
+        return min(providers, key=lambda provider: max(now, self._not_before_s.get(provider, now)))
 
     def _use(self, provider: int) -> None:
         if provider != self.provider:
             self.provider, self._flaps = provider, False
             self._failures.clear()
 
-    def _restart(self, with_work: bool) -> Restart:
-        """Each provider of the chain at once; then with back-off, a step for each lap."""
+    def _restart(self, now: float, with_work: bool) -> Restart:
+        """Each provider of the chain at once, but when it may be asked; then with back-off, a step for each lap."""
         backoff_s = self.spec.intensity.backoff_s
         lap = (self._tries - 1) // len(self._chain)
         self.restarts += 1
-        return Restart(backoff_s[min(lap, len(backoff_s) - 1)], self.provider, with_work)
+        delay_s = max(backoff_s[min(lap, len(backoff_s) - 1)], self._not_before_s.get(self.provider, now) - now)
+        return Restart(delay_s, self.provider, with_work)

@@ -123,6 +123,7 @@ class Speaking:
             self._questions.ask_again(utterance.text)
             return
         self._questions.open = False
+        self._history.withhold()
         if not utterance.segments:
             self.delivery.speak(self._assistant.ask_again)
         self._complete()

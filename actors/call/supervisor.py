@@ -256,7 +256,7 @@ class Call(Dispatcher):
             self._opened.add(role)
             self._services.breakers.opened(self._breaker(role, self._recoveries[role].provider))
             if not self.conversation.work(role):
-                self._recoveries[role].worked()  # nothing was asked of it: to be there is all it can do
+                self._recoveries[role].is_there()  # nothing was asked of it: to be there is all it can do
             self.conversation.ready(time.monotonic(), role)
             self._carry_out()
 
@@ -370,7 +370,7 @@ class Call(Dispatcher):
         match effect:
             case To(role=role, message=message):
                 if isinstance(message, CancelAnswer | CancelSpeech) and role in self._opened:
-                    self._recoveries[role].worked()  # nothing is asked of it any more: what it failed at is over
+                    self._recoveries[role].is_there()  # nothing is asked of it any more: what it failed at is over
                 self._send(role, message)
             case SetTimer(name=name, delay_s=delay_s):
                 self._set_timer(name, delay_s)

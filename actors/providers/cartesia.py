@@ -24,6 +24,7 @@ from pydantic import Field
 from actors.errors import ProviderError, Remedy
 from actors.media.audio import MULAW_8K, PCM_8K, PCM_16K, AudioFormat, Encoding
 from actors.media.resample import Converter
+from actors.providers.events import items, number, record, text
 from actors.providers.remote import BaseUrl, RemoteOptions, remedy_of_status
 from actors.providers.spec import (
     Emit,
@@ -167,12 +168,12 @@ class CartesiaTts(TtsSession):
         self._begun += 1
         return Context(f"context-{self._begun}", Converter(self._made, self.audio), deque(owed), ended)
 
-    def _give(self, context: Context, *texts: str) -> None:
+    def _give(self, context: Context, *sentences: str) -> None:
         """The next segments, and the end if that is known; a context whose turn has not come gets them then."""
         if context is not self._contexts[0]:
             return
-        for text in texts:
-            self._send(context, {"transcript": text + " ", "continue": True})  # transcripts are joined as they are
+        for sentence in sentences:
+            self._send(context, {"transcript": sentence + " ", "continue": True})  # transcripts are joined as they are
             self._send(context, {"transcript": "", "continue": True, "flush": True})
         if context.ended:
             self._send(context, {"transcript": "", "continue": False})
@@ -185,18 +186,17 @@ class CartesiaTts(TtsSession):
 
     # --- what it says ---------------------------------------------------------------------------------------------
 
-    def _on_text(self, payload: bytes) -> None:
-        message = orjson.loads(payload)
-        kind, name = message["type"], message.get("context_id")
+    def _on_event(self, message: dict[str, Any]) -> None:
+        kind, name = message.get("type"), message.get("context_id")
         context = self._contexts[0] if self._contexts else None
         if context is None or context.name != name:
             if kind == "error" and not name:
                 raise _error(message)
             return  # of an utterance that was cancelled, or of a context that has expired
         if kind == "chunk":
-            self._on_audio(context, a2b_base64(message["data"]))
+            self._on_audio(context, a2b_base64(text(message.get("data"))))
         elif kind == "timestamps":
-            _add_words(context, message.get("word_timestamps") or {"words": (), "start": (), "end": ()})
+            _add_words(context, record(message.get("word_timestamps")))
         elif kind == "flush_done":
             self._on_flushed(context)
         elif kind == "error" and not context.may_have_expired:
@@ -205,7 +205,7 @@ class CartesiaTts(TtsSession):
             self._on_over(context)
 
     def _on_audio(self, context: Context, payload: bytes) -> None:
-        if context.owed:
+        if context.owed and payload:
             context.spoke, context.reached = True, len(context.owed)
             self._emit_audio(context, context.owed[0][0], context.convert.convert(payload))
 
@@ -220,7 +220,7 @@ class CartesiaTts(TtsSession):
             self._send_cancel(context)  # in case that it begins anew with them
             self._contexts.appendleft(self._new_context(crossed, context.ended))
         if self._contexts:
-            self._give(self._contexts[0], *(text for _, text in self._contexts[0].owed))
+            self._give(self._contexts[0], *(sentence for _, sentence in self._contexts[0].owed))
         while context.owed:
             self._end_segment(context)
 
@@ -242,7 +242,7 @@ class CartesiaTts(TtsSession):
     # --- the connection -------------------------------------------------------------------------------------------
 
     def _new_socket(self) -> WebSocketClient:
-        return WebSocketClient("cartesia", self._on_text, self._on_failed)
+        return WebSocketClient("cartesia", self._on_event, self.emit, self._on_failed)
 
     def _on_failed(self, error: ProviderError) -> None:
         lived_s = asyncio.get_running_loop().time() - self._opened_s
@@ -270,16 +270,22 @@ def made_format(audio: AudioFormat) -> AudioFormat:
 
 def _add_words(context: Context, times: dict[str, Any]) -> None:
     """Their times count from the context's first audio; a word that ends before the segment is of one that is done."""
-    for word, start, end in zip(times["words"], times["start"], times["end"], strict=True):
-        start_ms, end_ms = start * 1000 - context.segment_ms, end * 1000 - context.segment_ms
+    for word, *span_s in zip(
+        items(times.get("words")), items(times.get("start")), items(times.get("end")), strict=False
+    ):
+        start_s, end_s = map(number, span_s)
+        if start_s is None or end_s is None or not text(word):
+            continue
+        start_ms, end_ms = start_s * 1000 - context.segment_ms, end_s * 1000 - context.segment_ms
         if end_ms > 0:
-            context.words += (Word(word, max(0.0, start_ms), end_ms),)
+            context.words += (Word(text(word), max(0.0, start_ms), end_ms),)
 
 
 def _error(message: dict[str, Any]) -> ProviderError:
-    status = message.get("status_code")
+    """Of one sentence, unless it says something else."""
+    status = number(message.get("status_code"))
     remedy = _ERROR_CODES.get(str(message.get("error_code")))
     if remedy is None:
-        remedy = remedy_of_status(status) if isinstance(status, int) else Remedy.RETRY
-    text = f"{message.get('title') or message.get('error_code') or 'an error'}: {message.get('message') or ''}"
-    return ProviderError("cartesia", " ".join(text.split())[:200].rstrip(": "), remedy)
+        remedy = Remedy.RETRY if status is None else remedy_of_status(int(status), of_request=True)
+    reason = f"{text(message.get('title') or message.get('error_code')) or 'an error'}: {text(message.get('message'))}"
+    return ProviderError("cartesia", " ".join(reason.split())[:200].rstrip(": "), remedy)

@@ -16,13 +16,13 @@ from collections.abc import Iterator
 from typing import Any, ClassVar, Self
 from urllib.parse import urlencode
 
-import orjson
 from pydantic import Field, model_validator
 
 from actors.errors import ProviderError, Remedy
 from actors.media.audio import MULAW_8K, PCM_8K, PCM_16K, AudioFormat, Encoding
+from actors.providers.events import items, number, record, text
 from actors.providers.remote import BaseUrl, RemoteOptions
-from actors.providers.spec import Emit, EndOfTurn, Final, Interim, ProviderSpec, SessionFailed, SttSession, Use
+from actors.providers.spec import Emit, EndOfTurn, Final, Interim, ProviderSpec, SttSession, Use
 from actors.providers.websocket import Message, WebSocketClient
 from config.assistant import Words
 from config.problems import Problem
@@ -74,8 +74,8 @@ class DeepgramOptions(RemoteOptions):
     def problems(self, use: Use) -> Iterator[Problem]:
         yield from super().problems(use)
         if self.is_flux and self.model.endswith("-en") and not use.language.lower().startswith("en"):
-            text = f"{self.model} hears English, and the assistant's language is {use.language!r}"
-            yield Problem(("model",), text, fatal=False)
+            doubt = f"{self.model} hears English, and the assistant's language is {use.language!r}"
+            yield Problem(("model",), doubt, fatal=False)
 
     @model_validator(mode="after")
     def _fits_the_model(self) -> Self:
@@ -123,8 +123,8 @@ class DeepgramSession(SttSession):
         super().__init__(options, emit, audio, language, phrases)
         self._socket = WebSocketClient(
             "deepgram",
-            self._on_text,
-            lambda error: self.emit(SessionFailed(error)),
+            self._on_event,
+            emit,
             keepalive=self.keepalive,
             keepalive_s=KEEP_ALIVE_S if self.keepalive else 0.0,
             error_header="dg-error",
@@ -133,8 +133,11 @@ class DeepgramSession(SttSession):
         self._outbox: deque[Message] = deque()  # what must not be sent yet
         self._outbox_timer: asyncio.TimerHandle | None = None
         self._words = False  # of the turn under way, heard so far
+        self._interim = False  # some of them are not final yet
         self._finalizing = False  # we owe an EndOfTurn
         self._sent_ms = self._finalized_ms = 0.0  # of the audio: sent in all, and before the last Finalize
+        self._unanswered = False  # the last Finalize, by a result that says so
+        self._late_ms = float("-inf")  # of the audio: before an earlier one, whose answer may still come
         self._result_ms = 0.0  # it has heard so far
         self._grace_timer: asyncio.TimerHandle | None = None
         self._heard_from_s = float("-inf")
@@ -184,7 +187,7 @@ class DeepgramSession(SttSession):
 
     @abstractmethod
     def _on_message(self, message: dict[str, Any]) -> None:
-        """May raise `ProviderError`, and what a message that makes no sense makes it raise."""
+        """May raise `ProviderError`."""
 
     # --- what we say ----------------------------------------------------------------------------------------------
 
@@ -203,7 +206,9 @@ class DeepgramSession(SttSession):
                     return
                 self._sent_ms += self.audio.duration_ms(len(message))
             else:
-                self._finalized_ms = self._sent_ms
+                if self._unanswered:
+                    self._late_ms = self._finalized_ms
+                self._finalized_ms, self._unanswered = self._sent_ms, True
                 self._start_grace()
             self._socket.send(self._outbox.popleft())
 
@@ -225,20 +230,29 @@ class DeepgramSession(SttSession):
 
     # --- what it says ---------------------------------------------------------------------------------------------
 
-    def _on_text(self, payload: bytes) -> None:
+    def _on_event(self, message: dict[str, Any]) -> None:
         self._heard_from_s = time.monotonic()
-        self._on_message(orjson.loads(payload))
+        self._on_message(message)
+
+    def _reaches(self, *spans_s: Any) -> float:
+        """Where a result ends: the sum of its times in ms of the audio, which is no later than what was sent. One that
+        does not say so is of all of it."""
+        numbers = [number(span_s) for span_s in spans_s]
+        if None in numbers:
+            return self._sent_ms
+        return min(max(0.0, sum(filter(None, numbers)) * 1000), self._sent_ms)
 
     def _end_turn(self) -> None:
         """Once: its own word and the answer to `finalize`, whichever comes first, are both."""
-        self._words = self._finalizing = False
-        self.emit(EndOfTurn())
+        self._words = self._interim = self._finalizing = False
+        self.emit(EndOfTurn(self._result_ms))
 
 
 class DeepgramStt(DeepgramSession):
     """`v1/listen`."""
 
     path, finalize_message, keepalive = "/v1/listen", FINALIZE, KEEP_ALIVE
+    _words_from_ms = 0.0  # where the first words of the turn begin, at the latest
 
     def _query(self) -> Query:
         return [
@@ -252,26 +266,46 @@ class DeepgramStt(DeepgramSession):
         ]
 
     def _on_message(self, message: dict[str, Any]) -> None:
-        kind = message["type"]
+        kind = message.get("type")
         if kind == "Results":
             self._on_results(message)
-        elif kind == "UtteranceEnd" and self._words:
+        elif kind == "UtteranceEnd" and self._words and self._is_of_this_turn(message):
             self._end_turn()
         elif kind == "Error":
-            text = str(message.get("description") or message.get("message") or "an error without a reason")
-            remedy = Remedy.CONFIG if message.get("variant") == "SchemaError" else Remedy.RETRY
-            raise ProviderError("deepgram", text[:200], remedy)
+            reason = text(message.get("description")) or text(message.get("message")) or "an error without a reason"
+            remedy = Remedy.REFUSED if message.get("variant") == "SchemaError" else Remedy.RETRY
+            raise ProviderError("deepgram", reason[:200], remedy)
+
+    def _is_of_this_turn(self, message: dict[str, Any]) -> bool:
+        """An `UtteranceEnd` may come so late that the caller speaks again. It says when the last word ended."""
+        last_s = number(message.get("last_word_end"))
+        return last_s is None or last_s < 0 or last_s * 1000 > self._words_from_ms
 
     def _on_results(self, message: dict[str, Any]) -> None:
-        text = message["channel"]["alternatives"][0]["transcript"]
-        self._words = self._words or bool(text)
-        self._result_ms = (message["start"] + message["duration"]) * 1000
-        if text and message["is_final"]:
-            self.emit(Final(text, self._result_ms))
-        else:  # without words it is a sign of life, and takes back the interim before
-            self.emit(Interim(text, self._result_ms))
-        if (message.get("speech_final") and self._words) or (message.get("from_finalize") and self._finalizing):
+        """A result without a transcript says nothing of the words; what it says of the turn holds all the same."""
+        transcript = record(next(iter(items(record(message.get("channel")).get("alternatives"))), None)).get(
+            "transcript"
+        )
+        words, is_final = text(transcript), bool(message.get("is_final"))
+        end_ms = self._reaches(message.get("start"), message.get("duration"))
+        if words and not self._words:
+            self._words, self._words_from_ms = True, (number(message.get("start")) or 0.0) * 1000
+        if isinstance(transcript, str):
+            self._result_ms = end_ms
+            if is_final and (words or self._interim):
+                self.emit(Final(words, end_ms))
+            else:  # without words it is a sign of life, and takes back the interim before
+                self.emit(Interim(words, end_ms))
+            self._interim = bool(words) and not is_final
+        answers = bool(message.get("from_finalize")) and self._answers(end_ms)
+        if (message.get("speech_final") and self._words) or answers:
             self._end_turn()
+
+    def _answers(self, end_ms: float) -> bool:
+        """Whether this result, which says that it comes of a Finalize, comes of the one that we wait for."""
+        is_late, self._late_ms = end_ms <= self._late_ms, float("-inf")
+        self._unanswered = self._unanswered and is_late
+        return self._finalizing and not is_late
 
 
 class Pace:

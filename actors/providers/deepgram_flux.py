@@ -12,9 +12,11 @@ from typing import Any
 
 from actors.errors import ProviderError, Remedy
 from actors.providers.deepgram import DeepgramSession, Query
+from actors.providers.events import text
 from actors.providers.spec import EagerEndOfTurn, Final, Interim, TurnResumed
 
 FORCE_END_TURN = '{"type":"ForceEndTurn"}'
+_EVENTS = ("Update", "StartOfTurn", "EagerEndOfTurn", "TurnResumed", "EndOfTurn")
 
 
 class FluxStt(DeepgramSession):
@@ -36,25 +38,27 @@ class FluxStt(DeepgramSession):
             super()._grace_over()
 
     def _on_message(self, message: dict[str, Any]) -> None:
-        kind = message["type"]
+        kind = message.get("type")
         if kind == "TurnInfo":
-            self._on_turn(message["event"], message["transcript"], message["audio_window_end"] * 1000)
+            self._on_turn(message.get("event"), message.get("transcript"), message.get("audio_window_end"))
         elif kind == "Error":
             code = str(message.get("code"))
-            remedy = Remedy.CONFIG if code == "UNPARSABLE_CLIENT_MESSAGE" else Remedy.RETRY
-            raise ProviderError("deepgram", f"{code}: {message.get('description', '')}"[:200], remedy)
+            remedy = Remedy.REFUSED if code == "UNPARSABLE_CLIENT_MESSAGE" else Remedy.RETRY
+            raise ProviderError("deepgram", f"{code}: {text(message.get('description'))}"[:200], remedy)
 
-    def _on_turn(self, event: str, text: str, end_ms: float) -> None:
-        self._result_ms = end_ms
-        if event == "EndOfTurn":
-            if text:
-                self.emit(Final(text, end_ms))
-            self._end_turn()
+    def _on_turn(self, event: Any, transcript: Any, window_end_s: Any) -> None:
+        if event not in _EVENTS:
             return
-        self._words = bool(text)
-        if event == "EagerEndOfTurn":
-            self.emit(EagerEndOfTurn(text))
+        words = text(transcript)
+        self._result_ms = end_ms = self._reaches(window_end_s)
+        if event == "EndOfTurn":
+            if words:
+                self.emit(Final(words, end_ms))
+            self._end_turn()
             return
         if event == "TurnResumed":
             self.emit(TurnResumed())
-        self.emit(Interim(text, end_ms))
+        if not isinstance(transcript, str):
+            return
+        self._words = bool(words)
+        self.emit(EagerEndOfTurn(words) if event == "EagerEndOfTurn" else Interim(words, end_ms))

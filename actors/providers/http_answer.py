@@ -11,6 +11,7 @@ from collections.abc import Callable
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from actors.errors import ProviderError
+from actors.providers.intake import Intake
 
 MAX_EVENT_BYTES = 1_048_576
 MAX_HEAD_BYTES = 65_536
@@ -41,6 +42,10 @@ class EventReader:
             raise ValueError(f"an event of more than {MAX_EVENT_BYTES} bytes")
         return events
 
+    def end(self) -> list[bytes]:
+        """The stream is over: the event that it was in, if it is whole but for the line behind it."""
+        return self.feed(b"\n\n")
+
     def _read_lines(self) -> list[bytes]:
         *lines, self._rest = self._rest.split(b"\n")
         events = []
@@ -67,14 +72,17 @@ class HttpAnswer:
         self.status = 0
         self.refusal = b""
         self.complete = self.keeps_connection = False
+        self.headers: dict[str, str] = {}  # those that ask us to wait, their names in lower case
         self._begun = False
-        self._framed = False  # it says where its body ends; else the end of the connection does
+        self.framed = False  # it says where its body ends; else the end of the connection does
         self._body_bytes = self._other_bytes = 0  # the latter: in a row
+        self._intake = Intake(provider, "reads")
         self._parser = HttpResponseParser(self)
 
     def receive(self, data: bytes) -> None:
         """Raises `ProviderError` for what is no HTTP, too much, or refused by `on_data`."""
         self._begun = True
+        self._intake.took(len(data))
         self._other_bytes += len(data)
         try:
             self._parser.feed_data(data)
@@ -89,7 +97,7 @@ class HttpAnswer:
         """The connection is closed. Raises `ConnectionError` if nothing came, `ProviderError` if not all came."""
         if not self._begun:
             raise ConnectionResetError
-        if not self.status or (self._framed and self.status == 200):
+        if not self.status or (self.framed and self.status == 200):
             raise ProviderError(self._provider, "broke off its answer")
         self.complete = True
 
@@ -112,8 +120,11 @@ class HttpAnswer:
             raise ValueError("an answer to no question")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if name.lower() in (b"content-length", b"transfer-encoding"):
-            self._framed = True
+        name = name.lower()
+        if name in (b"content-length", b"transfer-encoding"):
+            self.framed = True
+        elif name in (b"retry-after", b"retry-after-ms"):
+            self.headers[name.decode()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()

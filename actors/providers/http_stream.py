@@ -14,12 +14,12 @@ from weakref import WeakKeyDictionary
 
 from actors.errors import ProviderError
 from actors.providers.http_answer import HttpAnswer
-from actors.providers.remote import CONNECT_S, refused, tls_context
+from actors.providers.remote import CONNECT_S, refused, retry_after_s, tls_context
 
 HEADERS_S = 30.0  # an answer that has not begun by then never will; a call gives up long before
 IDLE_S = 60.0  # what was idle for longer may have been forgotten by something on the way
 
-Refusal = Callable[[int, str], ProviderError]
+Refusal = Callable[[int, str, float], ProviderError]
 
 
 class HttpClient:
@@ -61,16 +61,19 @@ class HttpClient:
         body: bytes,
         on_data: Callable[[bytes], None],
         refusal: Refusal | None = None,
-    ) -> None:
+    ) -> bool:
         """Returns when the answer is complete; `on_data` takes its body as it comes.
 
-        A status other than 200 raises what `refusal(status, body)` makes of it. Raises `ProviderError`; a body that is
-        cut off raises it too, but a server that marks no end (HTTP/1.0) leaves that to the caller.
+        A status other than 200 raises what `refusal(status, body, retry_after_s)` makes of it. Raises `ProviderError`;
+        a body that is cut off raises it too. False: it marked no end (HTTP/1.0), so nobody knows whether it was.
         """
         answer = await self._answer_to(self._request(path, headers, body), on_data)
         if answer.status != 200:
-            text = answer.refusal.decode("utf-8", "replace")
-            raise refusal(answer.status, text) if refusal else refused(self._provider, answer.status, text)
+            text, wait_s = answer.refusal.decode("utf-8", "replace"), retry_after_s(answer.headers)
+            if refusal:
+                raise refusal(answer.status, text, wait_s)
+            raise refused(self._provider, answer.status, text, retry_after_s=wait_s, of_request=True)
+        return answer.framed
 
     def _request(self, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
         fields = {"Host": self._netloc, "Content-Length": len(body), **headers}

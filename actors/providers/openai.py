@@ -1,7 +1,7 @@
 """Any language model behind OpenAI's chat completions: OpenAI, vLLM, Ollama, Groq, Together and many more.
 
-https://platform.openai.com/docs/api-reference/chat/create, streaming. An answer is complete when a chunk says why it
-ended (`finish_reason`) or the stream says `[DONE]`; one that just ends was cut off.
+https://platform.openai.com/docs/api-reference/chat/create, streaming; what comes back is read in `openai_answer.py`. A
+history that is too long for the model is halved until it takes it; so much is not tried again in this call.
 
 No such model resumes an answer. Where an earlier attempt has delivered the beginning (`Question.said`), the question
 ends with that beginning as the assistant's message and a system message that asks for the rest only; a model that
@@ -11,30 +11,23 @@ repeats the beginning all the same is cut where the rest starts.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import orjson
 from pydantic import Field
 
-from actors.errors import ProviderError, Remedy
-from actors.providers.http_answer import EventReader
+from actors.errors import ProviderError
 from actors.providers.http_stream import http_client
-from actors.providers.remote import BaseUrl, RemoteOptions, refused, remedy_of_status
-from actors.providers.spec import Answered, Emit, LlmSession, ProviderSpec, Question, SessionFailed, Token, Usage
+from actors.providers.openai_answer import Answer, TooLong, refusal
+from actors.providers.remote import BaseUrl, RemoteOptions
+from actors.providers.spec import ChatMessage, Emit, LlmSession, ProviderSpec, Question
 
 OPENAI_URL = "https://api.openai.com/v1"
 CONTINUE = (
     "Your last message was cut off. Continue it exactly where it ends. "
     "Do not repeat any of it, do not apologise, do not mention the interruption."
 )
-_ERROR_CODES = {
-    "insufficient_quota": Remedy.QUOTA,
-    "billing_hard_limit_reached": Remedy.QUOTA,
-    "rate_limit_exceeded": Remedy.THROTTLED,
-    "invalid_api_key": Remedy.CONFIG,
-    "model_not_found": Remedy.CONFIG,
-}
 
 
 class OpenAiOptions(RemoteOptions):
@@ -73,6 +66,7 @@ class OpenAiLlm(LlmSession):
         self._client = http_client("openai", self.options.base_url)
         self._under_way: tuple[asyncio.Task[None], Answer] | None = None
         self._closed = False
+        self._most_characters = float("inf")  # of a history, beside what the model is told before all else
 
     async def open(self) -> None:
         self.options.key()
@@ -100,10 +94,25 @@ class OpenAiLlm(LlmSession):
 
     async def _post(self, question: Question, answer: Answer) -> None:
         try:
-            await self._client.post("/chat/completions", self._headers(), self._body(question), answer.feed, _refusal)
-            answer.end()
+            while not await self._asked(question, answer):
+                pass
         except ProviderError as error:
             answer.fail(error)
+
+    async def _asked(self, question: Question, answer: Answer) -> bool:
+        """Whether the history was short enough; if it can be made so, the next try has less of it."""
+        history = cut_to(question.history, self._most_characters)
+        body = self._body(replace(question, history=history))
+        try:
+            answer.end(await self._client.post("/chat/completions", self._headers(), body, answer.feed, refusal))
+        except TooLong:
+            answer.lives()
+            if answer.said or cut_to(history, 0) == history:
+                raise
+            answer.begin()
+            self._most_characters = sum(len(line.text) for line in history if line.role != "system") / 2 - 1
+            return False
+        return True
 
     def _headers(self) -> dict[str, str]:
         key = self.options.key()
@@ -126,105 +135,12 @@ class OpenAiLlm(LlmSession):
         return orjson.dumps(body)
 
 
-class Answer:
-    """Turns the body of a streamed answer into `Token`s and one `Answered`."""
-
-    def __init__(self, question: Question, emit: Emit) -> None:
-        self._turn, self._emit = question.turn, emit
-        self._events = EventReader()
-        self._rest = Unrepeated(question.said)
-        self.complete = False
-
-    def feed(self, data: bytes) -> None:
-        """The next bytes of the body. Raises `ProviderError` for an error in the stream."""
-        for event in self._events.feed(data):
-            if event == b"[DONE]":
-                self._finish()
-            elif self.complete:
-                with suppress(ValueError, AttributeError, TypeError):  # nothing but the usage is of interest any more
-                    self._tell_usage(orjson.loads(event))
-            else:
-                self._take(orjson.loads(event))
-
-    def end(self) -> None:
-        """The body is over. Raises `ProviderError` if the answer is not."""
-        if not self.complete:
-            raise ProviderError("openai", "the answer ended in the middle")
-
-    def fail(self, error: ProviderError) -> None:
-        """What goes wrong behind the last token is nothing to the call."""
-        if not self.complete:
-            self._emit(SessionFailed(error))
-
-    def silence(self) -> None:
-        """It was cancelled: nothing of it is emitted any more, be it in the middle of a chunk."""
-        self._emit = lambda event: None
-
-    def _take(self, chunk: dict[str, Any]) -> None:
-        self._tell_usage(chunk)
-        if error := chunk.get("error"):
-            raise _stream_error(error)
-        for choice in chunk["choices"][:1]:  # none beside the usage figures
-            if text := (choice.get("delta") or {}).get("content"):
-                if not isinstance(text, str):
-                    raise TypeError(f"content is {type(text).__name__}")
-                self._say(self._rest.feed(text))
-            if choice.get("finish_reason"):
-                self._finish()
-
-    def _tell_usage(self, chunk: dict[str, Any]) -> None:
-        tokens = (chunk.get("usage") or {}).get("total_tokens")
-        if isinstance(tokens, int) and tokens > 0:
-            self._emit(Usage(tokens))
-
-    def _say(self, text: str) -> None:
-        if text:
-            self._emit(Token(self._turn, text))
-
-    def _finish(self) -> None:
-        """The last clause is not kept waiting for the usage figures that may follow."""
-        if not self.complete:
-            self.complete = True
-            self._say(self._rest.end())
-            self._emit(Answered(self._turn))
-
-
-class Unrepeated:
-    """Lets through what follows `said`, whether the model repeats that first or goes on as it was asked to."""
-
-    def __init__(self, said: str) -> None:
-        self._said = said.strip()
-        self._held = ""  # may be the beginning of a repetition
-
-    def feed(self, text: str) -> str:
-        if not self._said:
-            return text
-        self._held += text
-        start = self._held.lstrip()
-        if self._said.startswith(start) and start != self._said:
-            return ""
-        held, said = self._held, self._said
-        self._held = self._said = ""
-        return start.removeprefix(said) if start.startswith(said) else held
-
-    def end(self) -> str:
-        """What was held and is no whole repetition."""
-        return self._held
-
-
-def _refusal(status: int, body: str) -> ProviderError:
-    try:
-        error = orjson.loads(body)["error"]
-        code, text = str(error.get("code") or error.get("type") or ""), str(error.get("message", ""))
-    except (ValueError, TypeError, LookupError, AttributeError):
-        code, text = "", body
-    return refused("openai", status, text, _ERROR_CODES.get(code))
-
-
-def _stream_error(error: Any) -> ProviderError:
-    """An error after the status 200: some servers give it a code, some a status, most only a text."""
-    details = error if isinstance(error, dict) else {"message": str(error)}
-    code = details.get("code")
-    remedy = remedy_of_status(code) if isinstance(code, int) else _ERROR_CODES.get(str(code), Remedy.RETRY)
-    text = " ".join(str(details.get("message") or details.get("type") or "").split())[:200]
-    return ProviderError("openai", f"an error in the answer: {text}", remedy)
+def cut_to(history: tuple[ChatMessage, ...], characters: float) -> tuple[ChatMessage, ...]:
+    """What a model is told before all else, and of the rest the last lines of so many characters together; the last
+    one, which is the question, in any case."""
+    begins = next((number for number, line in enumerate(history) if line.role != "system"), len(history))
+    rest = list(history[begins:])
+    left = sum(len(line.text) for line in rest)
+    while len(rest) > 1 and left > characters:
+        left -= len(rest.pop(0).text)
+    return (*history[:begins], *rest)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
@@ -18,7 +21,9 @@ from config.options import Legal
 from config.problems import Problem
 
 CONNECT_S = 5.0  # for TCP, TLS and the handshake; a call's own `connect_ms` is usually shorter
+BEARABLE_S = 10.0  # longer than that nobody waits on the telephone, whatever is said to pass the time
 _DETAIL_CHARS = 200
+_CONFIG_STATUSES = (401, 403, 404, 405, 410)  # the key, the model, the address
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _WEBSOCKET_SCHEMES = {"http": "ws", "https": "wss"}
 
@@ -86,20 +91,56 @@ class RemoteOptions(Options):
         return f"{_WEBSOCKET_SCHEMES.get(scheme, scheme)}:{rest}"
 
 
-def remedy_of_status(status: int) -> Remedy:
-    """What an HTTP status means for a provider, in an answer or instead of a WebSocket."""
+def remedy_of_status(status: int, of_request: bool = False) -> Remedy:
+    """What an HTTP status means for a provider, in an answer or instead of a WebSocket. `of_request`: what was refused
+    is one question or sentence, not the connection with all that the assistant's file says of it."""
     if status == 402:
         return Remedy.QUOTA
     if status in (408, 429, 529):
         return Remedy.THROTTLED
-    return Remedy.RETRY if status in (409, 425) or status >= 500 else Remedy.CONFIG
+    if status in (409, 425) or status >= 500:
+        return Remedy.RETRY
+    is_config = not of_request or status in _CONFIG_STATUSES or status < 400
+    return Remedy.CONFIG if is_config else Remedy.REFUSED
 
 
-def refused(provider: str, status: int, detail: str, remedy: Remedy | None = None) -> ProviderError:
+def refused(
+    provider: str,
+    status: int,
+    detail: str,
+    remedy: Remedy | None = None,
+    *,
+    retry_after_s: float = 0.0,
+    of_request: bool = False,
+) -> ProviderError:
     """The error for this status. Why a key was refused is not repeated: such answers quote the key."""
     shown = "the key was refused" if status in (401, 403) else " ".join(detail.split())[:_DETAIL_CHARS]
-    text = f"answered {status}" + (f": {shown}" if shown else "")
-    return ProviderError(provider, text, remedy or remedy_of_status(status))
+    error_text = f"answered {status}" + (f": {shown}" if shown else "")
+    remedy = remedy or remedy_of_status(status, of_request)
+    if remedy not in (Remedy.THROTTLED, Remedy.RETRY):
+        retry_after_s = 0.0
+    elif retry_after_s > BEARABLE_S:
+        error_text += f" (for {retry_after_s:.0f} s)"
+        remedy, retry_after_s = (Remedy.REFUSED if of_request else remedy), 0.0
+    return ProviderError(provider, error_text, remedy, retry_after_s)
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float:
+    """How long an answer with these headers (their names in lower case) asks us to wait; 0: it does not say.
+    RFC 9110 section 10.2.3, and `retry-after-ms` of OpenAI and Azure."""
+    with suppress(ValueError):
+        return _sane(float(headers.get("retry-after-ms", "")) / 1000)
+    value = headers.get("retry-after", "").strip()
+    with suppress(ValueError):
+        return _sane(float(value))
+    with suppress(ValueError, TypeError):
+        at = parsedate_to_datetime(value)
+        return _sane((at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+    return 0.0
+
+
+def _sane(seconds: float) -> float:
+    return min(seconds, 86_400.0) if seconds > 0 else 0.0
 
 
 @cache

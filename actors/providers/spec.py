@@ -69,7 +69,8 @@ class Interim:
 
 @dataclass(frozen=True, slots=True)
 class Final:
-    """stt: a segment that will not change; `end_ms` is where it ends in the audio given to this session."""
+    """stt: a segment that will not change; `end_ms` is where it ends in the audio given to this session. An empty one
+    confirms the interim before it."""
 
     text: str
     end_ms: float
@@ -77,7 +78,11 @@ class Final:
 
 @dataclass(frozen=True, slots=True)
 class EndOfTurn:
-    """stt: the caller has finished; all finals of the turn were emitted before (none if nothing was understood)."""
+    """stt: the caller has finished; all finals of the turn were emitted before (none if nothing was understood).
+    `end_ms`: up to where it has heard in the audio given to this session, which tells a late answer to a `finalize`
+    from one to the next; None: it does not say."""
+
+    end_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +108,12 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """llm: the answer to question `turn` is complete; `hang_up` when the conversation is over once it was spoken."""
+    """llm: no more comes of the answer to question `turn`; `hang_up` when the conversation is over once it was spoken.
+    `flaw`: why it is not whole, such as "length" or "content_filter"; empty: it is."""
 
     turn: int
     hang_up: bool = False
+    flaw: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +149,14 @@ class SegmentDone:
 
 
 @dataclass(frozen=True, slots=True)
+class Alive:
+    """Any session: something has come that carries nothing for the call, but shows that its provider lives. `busy`: it
+    is at work that may take a while before there is anything to say."""
+
+    busy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class SessionFailed:
     """Any session: it is of no use any more."""
 
@@ -159,6 +174,7 @@ SessionEvent = (
     | Usage
     | SegmentAudio
     | SegmentDone
+    | Alive
     | SessionFailed
 )
 Emit = Callable[[SessionEvent], None]

@@ -1,4 +1,4 @@
-"""A WebSocket to a provider: messages in, messages out, and every failure as a `ProviderError`.
+"""A WebSocket to a provider: events in, messages out, and every failure as a `ProviderError`.
 
 On picows (Cython): 9.8 us a message in and out with uvloop; Tornado's client costs 54-65.
 """
@@ -8,18 +8,22 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from picows import WSCloseCode, WSError, WSFrame, WSHandshakeError, WSListener, WSMsgType, WSTransport, ws_connect
 
 from actors.errors import ProviderError, ProviderStalled, Remedy
-from actors.providers.remote import CONNECT_S, refused, tls_context
+from actors.providers.events import Events, LifeSigns
+from actors.providers.intake import Intake
+from actors.providers.remote import CONNECT_S, refused, retry_after_s, tls_context
+from actors.providers.spec import Emit, SessionFailed
 
 MAX_MESSAGE_BYTES = 4_194_304
 MAX_UNSENT_BYTES = 1_048_576  # 32 s of 16 kHz PCM: whoever takes nothing for so long is dead
 CLOSING_S = 1.0  # for the last message to arrive and the peer to close
 
-# RFC 6455 section 7.4.1: what was sent is at fault, and would be again
-_OUR_FAULT = {1003: Remedy.CONFIG, 1007: Remedy.CONFIG, 1008: Remedy.CONFIG, 1009: Remedy.CONFIG}
+# RFC 6455 section 7.4.1: what was sent is at fault, and would be again; not what will be sent next
+_OUR_FAULT = dict.fromkeys((1003, 1007, 1008, 1009), Remedy.REFUSED)
 _NO_CLOSE_FRAME = 1006
 _BINARY, _TEXT = WSMsgType.BINARY, WSMsgType.TEXT
 
@@ -32,27 +36,32 @@ Message = bytes | str
 class WebSocketClient(WSListener):
     """One connection. What is sent before it is open waits; after `close` nothing is called any more.
 
-    `on_text(payload)` takes each text message; what it raises on a message that makes no sense ends the connection.
-    `on_failed(error)` is called once, when an open connection is of no use any more. `keepalive` is sent as text when
-    nothing else was for `keepalive_s`. `error_header`: where the provider says why it refuses a handshake.
+    `on_event(event)` takes each event that carries something (see `events.py`), and may raise `ProviderError` to end
+    the connection. `on_failed(error)` is called once, when an open connection is of no use any more; left out, that is
+    emitted, as are the signs of life. `keepalive` is sent as text when nothing else was for `keepalive_s`.
+    `error_header`: where the provider says why it refuses a handshake.
     """
 
     def __init__(
         self,
         provider: str,
-        on_text: Callable[[bytes], None],
-        on_failed: Callable[[ProviderError], None],
+        on_event: Callable[[dict[str, Any]], None],
+        emit: Emit,
+        on_failed: Callable[[ProviderError], None] | None = None,
         *,
         keepalive: str = "",
         keepalive_s: float = 0.0,
         error_header: str = "",
     ) -> None:
-        self._provider, self._on_text, self._on_failed = provider, on_text, on_failed
+        self._provider = provider
+        self._on_failed = on_failed or (lambda error: emit(SessionFailed(error)))
         self._keepalive, self._keepalive_s, self._error_header = keepalive, keepalive_s, error_header
+        self._events, self._intake, self._life = Events(provider, on_event), Intake(provider, "frames"), LifeSigns(emit)
         self._transport: WSTransport | None = None
         self._early: list[Message] = []
         self._early_bytes = 0
         self._parts = bytearray()  # of a message in several frames
+        self._skips = False  # those of a binary message, which no protocol of ours has
         self._over = False  # closed, or failed
         self._idle = True
         self._timer: asyncio.TimerHandle | None = None
@@ -69,6 +78,7 @@ class WebSocketClient(WSListener):
                     websocket_handshake_timeout=CONNECT_S,
                     max_frame_size=MAX_MESSAGE_BYTES,
                     max_redirects=0,  # the key is for this host only
+                    enable_auto_pong=False,  # pings count, too
                     logger_name=_silent,
                 )
         except WSHandshakeError as error:
@@ -122,17 +132,15 @@ class WebSocketClient(WSListener):
             self._arm(self._keepalive_s, self._keep_alive)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        kind = frame.msg_type
-        if kind is WSMsgType.CLOSE:
+        if frame.msg_type is WSMsgType.CLOSE:
             self._on_close(transport, frame)
-        elif self._over:
-            return
-        elif kind is _TEXT and frame.fin and not self._parts:
-            self._take(frame.get_payload_as_bytes())
-        elif kind is _TEXT or kind is WSMsgType.CONTINUATION:
-            self._take_part(frame)
-        elif kind is _BINARY:
-            self._fail(ProviderError(self._provider, "sent a binary message, which its protocol does not have"))
+        elif not self._over:
+            try:
+                self._intake.took(frame.payload_size)
+                self._life.came()
+                self._take(transport, frame)
+            except ProviderError as error:
+                self._fail(error)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self._fail(ProviderError(self._provider, f"the connection was lost (close code {_NO_CLOSE_FRAME})"))
@@ -151,21 +159,27 @@ class WebSocketClient(WSListener):
         while self._early_bytes > MAX_UNSENT_BYTES:  # late audio is of less use than what comes
             self._early_bytes -= len(self._early.pop(0))
 
-    def _take(self, payload: bytes) -> None:
-        try:
-            self._on_text(payload)
-        except ProviderError as error:
-            self._fail(error)
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
-            self._fail(ProviderError(self._provider, f"sent a message that makes no sense ({type(error).__name__})"))
+    def _take(self, transport: WSTransport, frame: WSFrame) -> None:
+        kind = frame.msg_type
+        if kind is WSMsgType.PING:
+            transport.send_pong(frame.get_payload_as_bytes())
+        elif kind is _BINARY:
+            self._skips = not frame.fin
+            self._events.pass_over("a binary message")
+        elif kind is _TEXT and frame.fin and not self._parts:
+            self._events.feed(frame.get_payload_as_bytes())
+        elif kind is _TEXT or (kind is WSMsgType.CONTINUATION and not self._skips):
+            self._take_part(frame)
+        elif kind is WSMsgType.CONTINUATION:
+            self._skips = not frame.fin
 
     def _take_part(self, frame: WSFrame) -> None:
         self._parts += frame.get_payload_as_bytes()
         if len(self._parts) > MAX_MESSAGE_BYTES:
-            self._fail(ProviderError(self._provider, f"sent a message of more than {MAX_MESSAGE_BYTES} bytes"))
-        elif frame.fin:
+            raise ProviderError(self._provider, f"sent a message of more than {MAX_MESSAGE_BYTES} bytes")
+        if frame.fin:
             payload, self._parts = bytes(self._parts), bytearray()
-            self._take(payload)
+            self._events.feed(payload)
 
     def _on_close(self, transport: WSTransport, frame: WSFrame) -> None:
         code, reason = _close_code(frame), frame.get_close_message() or b""
@@ -208,8 +222,9 @@ class WebSocketClient(WSListener):
         response = error.response
         if response is None:
             return ProviderError(self._provider, "its answer to the handshake is not HTTP")
-        body = (error.raw_body or b"").decode("utf-8", "replace")
-        return refused(self._provider, int(response.status), response.headers.get(self._error_header, "") or body)
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        reason = headers.get(self._error_header) or (error.raw_body or b"").decode("utf-8", "replace")
+        return refused(self._provider, int(response.status), reason, retry_after_s=retry_after_s(headers))
 
 
 def _close_code(frame: WSFrame) -> int:

@@ -7,18 +7,22 @@ from collections.abc import Callable
 from typing import Any
 
 from actors.errors import ProviderError
-from actors.providers.spec import EndOfTurn, Final, SegmentAudio, SegmentDone, SessionEvent, SessionFailed, Token
+from actors.providers.spec import Alive, EndOfTurn, Final, SegmentAudio, SegmentDone, SessionEvent, SessionFailed, Token
 
 
 class Emitted:
     """The `emit` of a session under test; `react` may do something with each event, as a call does."""
 
     def __init__(self, react: Callable[[SessionEvent], None] = lambda event: None) -> None:
-        self.events: list[SessionEvent] = []
+        self.events: list[SessionEvent] = []  # but for signs of life
+        self.alive: list[Alive] = []
         self._react = react
         self._more = asyncio.Event()
 
     def __call__(self, event: SessionEvent) -> None:
+        if isinstance(event, Alive):
+            self.alive.append(event)
+            return
         self.events.append(event)
         self._more.set()
         self._react(event)

@@ -34,14 +34,15 @@ from actors.providers.spec import (
 )
 from tests.fakes import tones
 
-How = Literal["raise", "exit", "stall", "fail", "config", "pause", "empty", "unknown"]
+How = Literal["raise", "exit", "stall", "fail", "config", "refuse", "busy", "pause", "empty", "unknown"]
 
 
 @dataclass
 class Fault:
     """`how` it fails at `where` ("open", "hear", "finalize", "ask", "token", "speak", "audio"), from the `nth` time on,
-    `times` times; `only`: just for work that contains this text. "pause": it goes on after `seconds`, with all that it
-    was given meanwhile; "empty" and "unknown": it says an event without content, and one that nobody knows."""
+    `times` times; `only`: just for work that contains this text. "refuse": it does not take this work; "busy": it asks
+    not to be asked again for `seconds`; "pause": it goes on after `seconds`, with all that it was given meanwhile;
+    "empty" and "unknown": it says an event without content, and one that nobody knows."""
 
     where: str
     how: How
@@ -133,7 +134,11 @@ class _Fallible:
             raise ProviderError("fake", "wrong key", Remedy.CONFIG)
         if how == "fail":
             self.emit(SessionFailed(ProviderError("fake", f"scripted failure at {where}")))
-        self.stalled = self.stalled or how in ("stall", "fail")
+        if how == "refuse":
+            self.emit(SessionFailed(ProviderError("fake", "answered 400: not this", Remedy.REFUSED)))
+        if fault and how == "busy":
+            self.emit(SessionFailed(ProviderError("fake", "answered 429", Remedy.THROTTLED, fault.seconds)))
+        self.stalled = self.stalled or how in ("stall", "fail", "refuse", "busy")
         return self.stalled
 
 

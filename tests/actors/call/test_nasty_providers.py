@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.actors.call.conftest import Theatre
-from tests.fakes.providers import FAULTS
+from tests.fakes.providers import FAULTS, QUESTIONS
 
 PLACES = ["hear", "finalize", "ask", "token", "speak", "audio"]
 QUIET = {"greeting": "", "filler_message": ""}
@@ -56,6 +56,38 @@ async def test_the_caller_hears_one_filler_and_then_the_answer(theatre: Theatre)
     await phone.hears("one moment you said alpha bravo", 12)
     assert await theatre.lines(phone, 2) == [("user", "alpha bravo"), ("assistant", "you said alpha bravo")]
     assert len(theatre.events("filler")) == 1
+
+
+async def test_a_question_that_is_refused_costs_that_question(theatre: Theatre):
+    """It is asked once, and never again as a part of what was said before."""
+    FAULTS.plant("ask", "refuse", only="bravo", times=99)
+    phone = theatre.call(**QUIET, ask_again="pardon me")
+    phone.say("alpha bravo")
+    await phone.hears("pardon me", 5)
+    phone.say("charlie")
+    await phone.hears("you said charlie", 5)
+    assert FAULTS.struck == ["ask:refuse"]
+    assert [line.text for line in QUESTIONS[-1].history] == ["pardon me", "charlie"]
+    assert await theatre.lines(phone, 3) == [("user", "alpha bravo"), ("assistant", "pardon me"), ("user", "charlie")]
+
+
+async def test_who_refuses_everything_is_given_up(theatre: Theatre):
+    FAULTS.plant("ask", "refuse", times=99)
+    phone = theatre.call(**QUIET, ask_again="pardon me", error_message="technical problem")
+    for turn in (1, 2):
+        phone.say("alpha")
+        await phone.hears("pardon me " * turn, 5)
+    phone.say("alpha")
+    await phone.hears("technical problem", 5)
+
+
+async def test_a_busy_provider_is_waited_for_as_long_as_it_says(theatre: Theatre):
+    FAULTS.plant("ask", "busy", seconds=2.0)
+    phone = theatre.call(greeting="", filler_message="one moment", stalls={"filler_ms": 1000})
+    phone.say("alpha bravo")
+    await phone.hears("one moment you said alpha bravo", 8)
+    (failed,) = theatre.events("member_failed")
+    assert failed["code"] == "provider_error" and len(QUESTIONS) == 2
 
 
 async def test_an_outage_beyond_the_patience_ends_with_the_error_message(theatre: Theatre):

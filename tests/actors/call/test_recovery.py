@@ -122,6 +122,59 @@ def test_other_work_is_not_blamed():
     assert all(tried.ended(n / 10, CRASHED, work).with_work for n, work in enumerate(["one", "two", "", "two"]))
 
 
+def busy(retry_after_s: float) -> ProviderError:
+    return ProviderError("fake", "answered 429", Remedy.THROTTLED, retry_after_s)
+
+
+def test_who_asks_for_patience_is_asked_again_when_he_says_and_another_one_now():
+    assert recovery().ended(1.0, busy(3.0), "a question") == Restart(3.0, 0, True)
+    tried = recovery(providers=2)
+    assert tried.ended(1.0, busy(3.0)) == Restart(0.0, 1, True)
+    assert tried.ended(2.0, busy(9.0)) == Restart(2.0, 0, True)  # both: the one that is free first
+    tried.worked()
+    assert tried.ended(10.0, LOST) == Restart(0.0, 0, True)
+
+
+def test_an_outage_of_busy_answers_is_sat_out_like_any_other():
+    tried = recovery(patience_s=10.0)
+    assert [tried.ended(now, busy(4.0)) for now in (0.0, 4.0, 8.0)] == [Restart(4.0, 0, True)] * 3
+    assert tried.ended(12.0, busy(4.0)) == GiveUp()
+
+
+REFUSED = refused(Remedy.REFUSED)
+
+
+def test_what_is_refused_is_dropped_and_the_provider_stays():
+    tried = recovery()
+    for turn in range(9):
+        assert tried.ended(turn * 10.0, REFUSED, f"question {turn}") == Restart(0.0, 0, False)
+        tried.worked()
+
+
+def test_what_one_refuses_the_next_may_take():
+    tried = recovery(providers=2)
+    assert tried.ended(1.0, REFUSED, "question 1") == Restart(0.0, 1, True)
+    assert tried.ended(2.0, REFUSED, "question 1") == Restart(0.0, 1, False)
+    assert tried.ended(3.0, REFUSED, "question 2") == Restart(0.0, 0, True)
+
+
+def test_who_refuses_everything_is_out():
+    tried = recovery()
+    decisions = []
+    for turn in range(3):
+        decisions.append(tried.ended(float(turn), REFUSED, f"question {turn}"))
+        tried.is_there()
+    assert decisions == [Restart(0.0, 0, False), Restart(0.1, 0, False), GiveUp()]
+
+
+def test_a_refusal_is_no_outage():
+    tried = recovery(patience_s=10.0)
+    assert tried.ended(0.0, LOST) == Restart(0.0, 0, True)
+    tried.worked()
+    assert tried.ended(100.0, REFUSED, "question 1") == Restart(0.0, 0, False)
+    assert tried.ended(200.0, LOST) == Restart(0.0, 0, True)
+
+
 def test_restart_types_and_significance():
     assert recovery(restart=RestartType.TEMPORARY).ended(1.0, LOST) == Leave()
     assert recovery(significant=True, restart=RestartType.TEMPORARY).ended(1.0, LOST) == Shutdown()

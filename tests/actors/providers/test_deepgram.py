@@ -219,7 +219,7 @@ async def test_a_refused_handshake_says_what_helps(fake, status, remedy):
 @pytest.mark.parametrize(
     ("code", "reason", "remedy"),
     [
-        (1008, "DATA-0000", Remedy.CONFIG),
+        (1008, "DATA-0000", Remedy.REFUSED),
         (1011, "NET-0000", Remedy.RETRY),
         (1000, "", Remedy.RETRY),
         (1001, "", Remedy.RETRY),
@@ -253,20 +253,14 @@ async def test_a_cut_socket_is_worth_another_try(fake):
 
 
 @pytest.mark.parametrize(
-    "garbage",
-    ["not JSON", "[]", "{}", '{"type":"Results"}', '{"type":"Results","channel":{"alternatives":[]}}', '"Results"'],
+    "message",
+    [
+        *("not JSON", "[]", "{}", '{"type":"Results"}', '{"type":"Results","channel":null}', '"Results"', "null", ""),
+        *('{"type":"Results","channel":{"alternatives":[]}}', '{"type":"Novelty","channel":7}', '{"channel":{}}'),
+    ],
 )
-async def test_garbage_ends_the_session_and_not_the_process(fake, garbage):
-    fake.script(message=garbage)
-    emitted = Emitted()
-    stt = session(fake, emitted)
-    await stt.open()
-    assert (await emitted.failure()).remedy is Remedy.RETRY
-    stt.close()
-
-
-async def test_an_unknown_message_is_passed_over(fake):
-    fake.script(message='{"type":"Novelty","channel":7}')
+async def test_what_carries_nothing_is_passed_over(fake, message):
+    fake.script(message=message)
     emitted = Emitted()
     stt = session(fake, emitted)
     await stt.open()
@@ -276,7 +270,7 @@ async def test_an_unknown_message_is_passed_over(fake):
     stt.close()
 
 
-@pytest.mark.parametrize(("variant", "remedy"), [("SchemaError", Remedy.CONFIG), ("Other", Remedy.RETRY)])
+@pytest.mark.parametrize(("variant", "remedy"), [("SchemaError", Remedy.REFUSED), ("Other", Remedy.RETRY)])
 async def test_an_error_message_ends_the_session(fake, variant, remedy):
     fake.script(message=f'{{"type":"Error","variant":"{variant}","description":"it is\\n broken"}}')
     emitted = Emitted()

@@ -317,7 +317,7 @@ async def test_the_end_of_the_connection_ends_an_answer(client, peer, data):
 async def test_another_status_is_a_refusal_and_keeps_the_connection(client, peer, data, status, text):
     refusals = []
 
-    def refuse(status: int, text: str) -> ProviderError:
+    def refuse(status: int, text: str, retry_after_s: float) -> ProviderError:
         refusals.append((status, text))
         return ProviderError("someone", "refused")
 

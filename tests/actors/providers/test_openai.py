@@ -8,7 +8,8 @@ import orjson
 import pytest
 
 from actors.errors import ProviderError, Remedy
-from actors.providers.openai import CONTINUE, Answer, OpenAiLlm, OpenAiOptions, Unrepeated
+from actors.providers.openai import CONTINUE, OpenAiLlm, OpenAiOptions
+from actors.providers.openai_answer import Answer, Unrepeated
 from actors.providers.spec import Answered, ChatMessage, Question, SessionFailed, Token, Usage
 from tests.fakes.emitted import Emitted
 from tests.fakes.openai import FakeOpenAi
@@ -163,12 +164,23 @@ async def test_either_mark_ends_an_answer(fake, make, ends):
     assert len(emitted.of(Answered)) == 1
 
 
-async def test_an_answer_that_just_ends_is_not_complete(fake, make):
+async def test_a_body_that_ends_where_it_said_is_an_end(fake, make):
     fake.ends = ()
     emitted = Emitted()
     make(emitted).ask(question())
-    assert (await emitted.failure()).remedy is Remedy.RETRY
-    assert emitted.answer and not emitted.of(Answered)
+    await emitted.until(Answered)
+    assert emitted.answer == "you said are you open today" and not emitted.of(SessionFailed)
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_a_body_of_which_nobody_knows_whether_it_is_whole(is_whole):
+    answer = Answer(question(), Emitted())
+    answer.feed(event({"choices": [{"delta": {"content": "We are"}}]}))
+    if is_whole:
+        answer.end(is_whole)
+        return
+    with pytest.raises(ProviderError, match="in the middle"):
+        answer.end(is_whole)
 
 
 async def test_every_split_of_the_stream_is_the_same_answer(fake, make):
@@ -217,6 +229,10 @@ def test_unrepeated(said, tokens, rest):
     assert "".join(map(cut.feed, tokens)) + cut.end() == rest
 
 
+def event(data: object) -> bytes:
+    return b"data: " + orjson.dumps(data) + b"\n\n"
+
+
 def error(code: str, text: str = "a reason") -> bytes:
     return orjson.dumps({"error": {"message": text, "type": code, "code": code}})
 
@@ -224,7 +240,8 @@ def error(code: str, text: str = "a reason") -> bytes:
 @pytest.mark.parametrize(
     ("status", "body", "remedy"),
     [
-        (400, error("context_length_exceeded"), Remedy.CONFIG),
+        (400, error("context_length_exceeded"), Remedy.REFUSED),
+        (400, error("invalid_request_error"), Remedy.REFUSED),
         (401, error("invalid_api_key", FakeOpenAi.key), Remedy.CONFIG),
         (404, error("model_not_found"), Remedy.CONFIG),
         (402, b"", Remedy.QUOTA),
@@ -237,7 +254,7 @@ def error(code: str, text: str = "a reason") -> bytes:
     ],
 )
 async def test_a_refusal_says_what_helps(fake, make, status, body, remedy):
-    fake.script(status=status, body=body, headers={"retry-after": "20"})
+    fake.script(status=status, body=body, headers={"retry-after": "2"})
     emitted = Emitted()
     make(emitted).ask(question())
     failure = await emitted.failure()
@@ -252,11 +269,9 @@ async def test_a_refusal_says_what_helps(fake, make, status, body, remedy):
         (error("rate_limit_exceeded"), Remedy.THROTTLED, "a reason"),
         (b'{"error":{"message":"slow down","code":429}}', Remedy.THROTTLED, "slow down"),
         (b'{"error":"out of order"}', Remedy.RETRY, "out of order"),
-        (b"not JSON", Remedy.RETRY, "no sense"),
-        (b"[]", Remedy.RETRY, "no sense"),
-        (b'{"choices":[7]}', Remedy.RETRY, "no sense"),
-        (b'{"choices":[{"delta":{"content":7}}]}', Remedy.RETRY, "no sense"),
-        (b"7", Remedy.RETRY, "no sense"),
+        (b'{"object":"error","message":"out of memory","code":500}', Remedy.RETRY, "out of memory"),
+        (b'{"error":{"message":"The response was filtered","code":"content_filter"}}', Remedy.REFUSED, "not allowed"),
+        (b'{"choices":[{"delta":{},"finish_reason":"error"}]}', Remedy.RETRY, "ended its answer by"),
     ],
 )
 @pytest.mark.parametrize("pause_s", [0.0, 0.001])

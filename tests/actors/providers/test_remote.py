@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import pickle
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
 import pytest
 
 from actors.errors import ProviderError, Remedy
 from actors.providers.deepgram import DeepgramOptions
 from actors.providers.openai import OpenAiOptions
 from actors.providers.registry import Registry
-from actors.providers.remote import refused, remedy_of_status
+from actors.providers.remote import refused, remedy_of_status, retry_after_s
 from config.assistant import ProviderChoice
 from config.errors import ConfigError
 
@@ -88,3 +92,52 @@ def test_statuses(status, remedy):
 def test_a_long_reason_is_one_short_line():
     text = str(refused("openai", 400, "first\nsecond" + "x" * 1000))
     assert "first second" in text and "\n" not in text and len(text) < 250
+
+
+@pytest.mark.parametrize(
+    ("status", "remedy"),
+    [
+        *((400, "refused"), (413, "refused"), (422, "refused"), (451, "refused"), (401, "config"), (403, "config")),
+        *((404, "config"), (302, "config"), (402, "quota"), (429, "throttled"), (503, "retry")),
+    ],
+)
+def test_a_refusal_of_one_request_is_no_wrong_configuration(status, remedy):
+    assert refused("openai", status, "no", of_request=True).remedy is Remedy(remedy)
+
+
+def http_date(in_s: float) -> str:
+    return format_datetime(datetime.now(UTC) + timedelta(seconds=in_s), usegmt=True)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "3"}, 3.0),
+        ({"retry-after": " 0.5 "}, 0.5),
+        ({"retry-after-ms": "1500", "retry-after": "2"}, 1.5),
+        ({"retry-after-ms": "soon", "retry-after": "2"}, 2.0),
+        *(({"retry-after": value}, 0.0) for value in ("", "-1", "nan", "soon", "Mon, 99 Foo", http_date(-60))),
+        ({"retry-after": "inf"}, 86_400.0),
+        ({}, 0.0),
+    ],
+)
+def test_how_long_to_wait(headers, seconds):
+    assert retry_after_s(headers) == seconds
+
+
+def test_how_long_to_wait_until_a_date():
+    assert retry_after_s({"retry-after": http_date(60)}) == pytest.approx(60, abs=5)
+
+
+def test_what_nobody_can_bear_to_wait_for_is_refused():
+    assert refused("openai", 429, "busy", retry_after_s=3.0, of_request=True).retry_after_s == 3.0
+    question = refused("openai", 429, "busy", retry_after_s=60.0, of_request=True)
+    assert (question.remedy, question.retry_after_s) == (Remedy.REFUSED, 0.0) and "for 60 s" in str(question)
+    connection = refused("deepgram", 429, "busy", retry_after_s=60.0)
+    assert (connection.remedy, connection.retry_after_s) == (Remedy.THROTTLED, 0.0)
+    assert refused("openai", 401, "key", retry_after_s=3.0).retry_after_s == 0.0
+
+
+def test_an_error_survives_a_mailbox():
+    error = pickle.loads(pickle.dumps(ProviderError("openai", "busy", Remedy.THROTTLED, 2.5)))
+    assert (error.remedy, error.retry_after_s, str(error)) == (Remedy.THROTTLED, 2.5, "openai: busy")

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import re
 from typing import Any
 
 import pytest
 
 from actors.errors import ProviderError, ProviderStalled, Remedy
 from actors.providers import websocket
+from actors.providers.events import MOST_SENSELESS
 from actors.providers.websocket import WebSocketClient
+from tests.fakes.emitted import Emitted
 from tests.fakes.remote import FakeProvider, FakeSocket
 
 
@@ -46,11 +49,13 @@ class Heard:
     """What the client calls."""
 
     def __init__(self) -> None:
-        self.texts: asyncio.Queue[bytes] = asyncio.Queue()
+        self.events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.failures: asyncio.Queue[ProviderError] = asyncio.Queue()
+        self.emitted = Emitted()
 
-    def client(self, on_text: Any = None, **options: Any) -> WebSocketClient:
-        return WebSocketClient("echo", on_text or self.texts.put_nowait, self.failures.put_nowait, **options)
+    def client(self, on_event: Any = None, **options: Any) -> WebSocketClient:
+        take = on_event or self.events.put_nowait
+        return WebSocketClient("echo", take, self.emitted, self.failures.put_nowait, **options)
 
 
 @pytest.fixture
@@ -62,12 +67,13 @@ async def server():
 async def test_messages_go_and_come_in_order(server):
     heard = Heard()
     client = heard.client()
-    client.send("early")
+    client.send('{"n":1}')
     await client.open(server.url, {"X-One": "1"})
     client.send(b"\x00\x01")
-    client.send("late")
-    assert [await heard.texts.get() for _ in range(2)] == [b"early", b"late"]
-    assert server.received == ["early", b"\x00\x01", "late"]
+    client.send('{"n":2}')
+    assert [await heard.events.get() for _ in range(2)] == [{"n": 1}, {"n": 2}]
+    assert heard.emitted.alive
+    assert server.received == ['{"n":1}', b"\x00\x01", '{"n":2}']
     assert server.requests[0]["headers"]["X-One"] == "1"
     client.close()
     await server.until(lambda: not server.open)
@@ -95,7 +101,7 @@ async def test_a_message_in_several_frames_is_one(server):
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await _upgrade(reader, writer)
-        writer.write(b"\x01\x03one" + b"\x89\x00" + b"\x00\x03two" + b"\x80\x05three")
+        writer.write(b'\x01\x03{"n' + b"\x89\x00" + b'\x00\x03":1' + b"\x80\x022}")
         await reader.read()
         writer.close()
 
@@ -103,17 +109,21 @@ async def test_a_message_in_several_frames_is_one(server):
     async with _raw(serve) as url:
         client = heard.client()
         await client.open(url, {})
-        assert await heard.texts.get() == b"onetwothree"
+        assert await heard.events.get() == {"n": 12}
         client.close()
 
 
 @pytest.mark.parametrize(
     ("frames", "text"),
     [
-        (b"\x82\x01x", "binary"),
+        (b"\x82\x01x" * MOST_SENSELESS, "no sense .a binary message"),
         (b"\x81\x7f" + (1 << 40).to_bytes(8, "big"), "close|lost|cannot"),
         (b"\x01\x7f" + (3_000_000).to_bytes(8, "big") + bytes(3_000_000)
          + b"\x00\x7f" + (3_000_000).to_bytes(8, "big") + bytes(3_000_000), "more than"),
+        (b"\x89\x00" * 11_000, "more than 2000 frames a second"),
+        (b"\x00\x00" * 11_000, "more than 2000 frames a second"),
+        (b"\x81\x02{}" * 11_000, "more than 2000 (frames|events) a second"),
+        ((b"\x82\x7f" + (4_000_000).to_bytes(8, "big") + bytes(4_000_000)) * 10, "more than 8388608 bytes a second"),
         (b"\x83\x00", "close|lost"),
     ],
 )  # fmt: skip
@@ -129,33 +139,77 @@ async def test_frames_that_must_not_be(frames, text):
         client = heard.client()
         await client.open(url, {})
         error = await asyncio.wait_for(heard.failures.get(), 5)
-        assert any(part in str(error) for part in text.split("|")), error
+        assert re.search(text, str(error)), error
         assert error.remedy is Remedy.RETRY
         client.close()
 
 
-async def test_what_a_handler_raises_ends_the_connection(server, caplog):
-    def explode(payload: bytes) -> None:
-        raise KeyError("type")
+async def test_what_a_binary_message_is_cut_into_is_passed_over(server):
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _upgrade(reader, writer)
+        writer.write(b"\x02\x01x" + b"\x00\x01y" + b"\x80\x01z" + b'\x81\x07{"n":1}')
+        await reader.read()
+        writer.close()
+
+    heard = Heard()
+    async with _raw(serve) as url:
+        client = heard.client()
+        await client.open(url, {})
+        assert await heard.events.get() == {"n": 1}
+        client.close()
+
+
+async def test_a_ping_is_answered_and_a_sign_of_life(server):
+    pong = asyncio.get_running_loop().create_future()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _upgrade(reader, writer)
+        writer.write(b"\x89\x02hi")
+        pong.set_result(await reader.readexactly(2 + 4 + 2))
+        await reader.read()
+        writer.close()
+
+    heard = Heard()
+    async with _raw(serve) as url:
+        client = heard.client()
+        await client.open(url, {})
+        answer = await asyncio.wait_for(pong, 5)
+        assert answer[:2] == b"\x8a\x82" and heard.emitted.alive
+        client.close()
+
+
+async def test_what_makes_no_sense_is_passed_over_until_nothing_else_comes(server, caplog):
+    def explode(event: dict[str, Any]) -> None:
+        if "n" not in event:
+            raise KeyError("type")
+        heard.events.put_nowait(event)
 
     heard = Heard()
     client = heard.client(explode)
     await client.open(server.url, {})
-    client.send("hello")
+    for _ in range(MOST_SENSELESS - 1):
+        client.send("{}")
+    client.send('{"n":1}')
+    assert await heard.events.get() == {"n": 1}
+    for _ in range(MOST_SENSELESS):
+        client.send("{}")
     assert "no sense (KeyError)" in str(await heard.failures.get())
     client.send("nothing more goes out")
     await server.until(lambda: not server.open)
-    assert server.received == ["hello"]
+    assert "nothing more goes out" not in server.received
     assert not caplog.records
 
 
 async def test_it_fails_once(server):
-    server.script(after=1, close=(1011, "over"), message="not expected")
+    def refuse(event: dict[str, Any]) -> None:
+        raise ProviderError("echo", "refused")
+
+    server.script(after=1, close=(1011, "over"), message="{}")
     heard = Heard()
-    client = heard.client(lambda payload: payload.index(b"?"))
+    client = heard.client(refuse)
     await client.open(server.url, {})
     client.send(b"x")
-    assert "ValueError" in str(await heard.failures.get())
+    assert "refused" in str(await heard.failures.get())
     await server.until(lambda: not server.open)
     assert heard.failures.empty()
     client.close()

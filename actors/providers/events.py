@@ -1,0 +1,137 @@
+"""What vendors send, and the one rule for it: an event that carries nothing for us is passed over.
+
+Every provider behind a network reads its events through `Events`. Unknown kinds, empty ones, `null`, a field that is
+missing or of another type, half a character, NaN: none of these is a failure. What ends a session is what makes its
+stream useless: an error that the vendor tells of, more than the budget, or so many events in a row of which no sense
+can be made that nothing is to be hoped for. The getters give what a field holds if it is what it should be.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from actors.errors import ProviderError
+from actors.providers.intake import Intake
+from actors.providers.spec import Alive, Emit
+
+MOST_SENSELESS = 20  # events in a row
+ALIVE_EVERY_S = 0.1  # so often a sign of life is worth a message
+_SENSELESS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+_HALF = re.compile("[\ud800-\udfff]")  # a surrogate that stands alone: half a character
+
+log = logging.getLogger(__name__)
+
+
+class Events:
+    """The events of one connection or answer. `take` is given each one that is a JSON object."""
+
+    def __init__(self, provider: str, take: Callable[[dict[str, Any]], None]) -> None:
+        self._provider, self._take = provider, take
+        self._intake = Intake(provider, "events")
+        self._row = 0
+        self.senseless = 0  # in all
+
+    def feed(self, payload: bytes | bytearray) -> None:
+        """The next event. Raises `ProviderError` for what makes the stream useless."""
+        self._intake.took(len(payload))
+        try:
+            event = decode(payload)
+            if isinstance(event, dict):
+                self._take(event)
+        except _SENSELESS as error:
+            self.pass_over(type(error).__name__)
+        else:
+            self._row = 0
+
+    def pass_over(self, what: str) -> None:
+        """An event of which no sense can be made."""
+        self._row += 1
+        self.senseless += 1
+        log.debug("%s: passed over what makes no sense (%s)", self._provider, what)
+        if self._row >= MOST_SENSELESS:
+            raise ProviderError(self._provider, f"sent {self._row} events in a row that make no sense ({what})")
+
+
+class LifeSigns:
+    """Tells the call that its provider lives, whatever it has sent; not for each of a hundred events a second."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self._told_s = float("-inf")
+
+    def came(self, busy: bool = False) -> None:
+        """Bytes have come; `busy`: they are of work that may take a while before anything can be said."""
+        now = time.monotonic()
+        if now - self._told_s >= ALIVE_EVERY_S:
+            self._told_s = now
+            self._emit(Alive(busy))
+
+
+class Halves:
+    """Puts characters together that were cut in two: each half comes as an escape in an event of its own."""
+
+    def __init__(self) -> None:
+        self._half = ""
+
+    def join(self, piece: str) -> str:
+        """What there is of the text with this piece, in whole characters."""
+        if not self._half and piece.isascii():
+            return whole(piece)
+        piece, self._half = self._half + piece, ""
+        if "\ud800" <= piece[-1:] <= "\udbff":
+            piece, self._half = piece[:-1], piece[-1]
+        return whole(piece)
+
+
+# --- what a payload and its fields hold ----------------------------------------------------------------------------
+
+
+def decode(payload: bytes | bytearray) -> Any:
+    """As JSON, or what vendors take for it: with NaN, half characters, broken UTF-8. None if it is empty. Raises
+    `ValueError`, `RecursionError`."""
+    try:
+        return orjson.loads(payload)
+    except ValueError:
+        return json.loads(payload.decode("utf-8-sig", "replace")) if payload.strip() else None
+
+
+def record(value: Any) -> dict[str, Any]:
+    """The object; an empty one for what is none."""
+    return value if isinstance(value, dict) else {}
+
+
+def items(value: Any) -> list[Any]:
+    """The list; an empty one for what is none."""
+    return value if isinstance(value, list) else []
+
+
+def text(value: Any) -> str:
+    """The text, in whole characters; empty for what is none."""
+    return whole(value) if isinstance(value, str) else ""
+
+
+def number(value: Any) -> float | None:
+    """The number, if it is a finite one."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
+def whole(string: str) -> str:
+    """Without NULs, which no database takes, and with a mark in the place of half a character."""
+    if "\0" in string:
+        string = string.replace("\0", "")
+    if string.isascii() or not _HALF.search(string):
+        return string
+    return string.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

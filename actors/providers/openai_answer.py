@@ -1,0 +1,250 @@
+"""What comes of a question to an OpenAI-compatible server: the streamed answer, or a refusal.
+
+An answer is complete when a chunk says why it ended (`finish_reason`), the stream says `[DONE]`, or the body ends where
+it said that it would; one that just ends was cut off. A server that does not stream sends all of it as one object.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from actors.errors import ProviderError, Remedy
+from actors.providers.events import Events, Halves, LifeSigns, decode, items, number, record, text
+from actors.providers.http_answer import MAX_EVENT_BYTES, EventReader
+from actors.providers.remote import refused, remedy_of_status
+from actors.providers.spec import Answered, Emit, Question, SessionFailed, Token, Usage
+
+_ERROR_CODES = {
+    "insufficient_quota": Remedy.QUOTA,
+    "billing_hard_limit_reached": Remedy.QUOTA,
+    "rate_limit_exceeded": Remedy.THROTTLED,
+    "invalid_api_key": Remedy.CONFIG,
+    "model_not_found": Remedy.CONFIG,
+}
+_CODE_KEYS = ("code", "type")
+_TOO_LONG_CODES = ("context_length_exceeded", "string_above_max_length", "request_too_large")
+_TOO_LONG = re.compile(
+    r"context[ _](length|window|size)|(prompt|input|request|messages?) (is|are|was|were)? ?too (long|large)"
+    r"|too many (input )?tokens|reduce the length|maximum (number of tokens|prompt length)",
+    re.IGNORECASE,
+)
+_FILTERED = re.compile(
+    r"content[ _](filter|policy|management)|moderation|flagged|inappropriate|policyviolation|data_inspection",
+    re.IGNORECASE,
+)
+#: why an answer has ended -> its flaw; what is not here is none
+_FLAWS = {
+    **dict.fromkeys(("length", "max_tokens", "model_length", "model_context_window_exceeded"), "length"),
+    **dict.fromkeys(("content_filter", "safety", "refusal", "recitation"), "content_filter"),
+}
+_BROKEN = ("error", "abort", "insufficient_system_resource")  # as OpenRouter, vLLM and DeepSeek say that it broke off
+
+
+class TooLong(ProviderError):
+    """The model does not take so long a history."""
+
+
+class Answer:
+    """Turns the body of a streamed answer into `Token`s and one `Answered`."""
+
+    def __init__(self, question: Question, emit: Emit) -> None:
+        self._turn, self._emit = question.turn, emit
+        self._life = LifeSigns(lambda event: self._emit(event))  # until it is silenced
+        self._halves, self._rest = Halves(), Unrepeated(question.said)
+        self._flaw = ""
+        self.said = self.complete = False
+        self.begin()
+
+    def begin(self) -> None:
+        """The body comes, of the first request or of another one."""
+        self._reader, self._events = EventReader(), Events("openai", self._take)
+        self._unstreamed: bytearray | None = None
+        self._begun = False
+
+    def feed(self, data: bytes) -> None:
+        """The next bytes of the body. Raises `ProviderError` for an error in the stream."""
+        self._life.came()
+        if not self._begun:
+            self._begun = True
+            if data.lstrip()[:1] in (b"{", b"["):
+                self._unstreamed = bytearray()
+        if self._unstreamed is None:
+            self._read(data)
+        elif len(self._unstreamed) + len(data) <= MAX_EVENT_BYTES:
+            self._unstreamed += data
+        else:
+            raise ProviderError("openai", f"sent an answer of more than {MAX_EVENT_BYTES} bytes in one piece")
+
+    def end(self, is_whole: bool) -> None:
+        """The body is over; `is_whole`: where it said that it would be. Raises `ProviderError` if the answer is not."""
+        if self._unstreamed is not None:
+            self._events.feed(self._unstreamed.strip().removeprefix(b"[").removesuffix(b"]"))  # Gemini's errors
+        else:
+            self._read(b"", at_end=True)
+        if self.complete:
+            return
+        if not is_whole:
+            raise ProviderError("openai", "the answer ended in the middle")
+        if self._events.senseless and not self.said:
+            raise ProviderError("openai", "sent no event that makes sense")
+        self._finish("")
+
+    def fail(self, error: ProviderError) -> None:
+        """What goes wrong behind the last token is nothing to the call."""
+        if not self.complete:
+            self._emit(SessionFailed(error))
+
+    def lives(self) -> None:
+        """Its server has said something else."""
+        self._life.came()
+
+    def silence(self) -> None:
+        """It was cancelled: nothing of it is emitted any more, be it in the middle of a chunk."""
+        self._emit = lambda event: None
+
+    def _read(self, data: bytes, at_end: bool = False) -> None:
+        try:
+            events = self._reader.end() if at_end else self._reader.feed(data)
+        except ValueError as error:
+            raise ProviderError("openai", f"sent {error}") from None
+        for event in events:
+            if event.strip() == b"[DONE]":
+                self._finish("")
+            else:
+                self._events.feed(event)
+
+    def _take(self, chunk: dict[str, Any]) -> None:
+        if (tokens := number(record(chunk.get("usage")).get("total_tokens"))) and tokens >= 1:
+            self._emit(Usage(int(tokens)))
+        if self.complete:  # nothing but the usage is of interest any more
+            return
+        if error := _error_in(chunk):
+            raise _stream_error(error)
+        choice = record(next(iter(items(chunk.get("choices"))), None))  # there is none beside the usage figures
+        delta = record(choice.get("delta")) or record(choice.get("message"))
+        self._say(self._rest.feed(self._halves.join(_spoken(delta.get("content")))))
+        if delta.get("tool_calls") or delta.get("function_call"):
+            self._life.came(busy=True)
+        if delta.get("refusal"):
+            self._flaw = "refusal"
+        if reason := text(choice.get("finish_reason")):
+            self._finish(reason)
+
+    def _say(self, words: str) -> None:
+        if words:
+            self.said = True
+            self._emit(Token(self._turn, words))
+
+    def _finish(self, reason: str) -> None:
+        """The last clause is not kept waiting for the usage figures that may follow."""
+        if reason in _BROKEN:
+            raise ProviderError("openai", f"ended its answer by {reason!r}")
+        if not self.complete:
+            self.complete = True
+            self._say(self._rest.end())
+            self._emit(Answered(self._turn, flaw=_FLAWS.get(reason, self._flaw)))
+
+
+class Unrepeated:
+    """Lets through what follows `said`, whether the model repeats that first or goes on as it was asked to."""
+
+    def __init__(self, said: str) -> None:
+        self._said = said.strip()
+        self._held = ""  # may be the beginning of a repetition
+
+    def feed(self, piece: str) -> str:
+        if not self._said:
+            return piece
+        self._held += piece
+        start = self._held.lstrip()
+        if self._said.startswith(start) and start != self._said:
+            return ""
+        held, said = self._held, self._said
+        self._held = self._said = ""
+        return start.removeprefix(said) if start.startswith(said) else held
+
+    def end(self) -> str:
+        """What was held and is no whole repetition."""
+        return self._held
+
+
+def refusal(status: int, body: str, retry_after_s: float) -> ProviderError:
+    """The error of an answer with another status than 200."""
+    try:
+        found = decode(body.encode())
+        error = _error_in(record(found[0] if isinstance(found, list) and found else found)) or body
+    except (ValueError, RecursionError):
+        error = body
+    code, reason = _code(error), _reason(error)
+    if status == 413 or _is_too_long(code, reason):
+        return TooLong("openai", f"answered {status}: {_short(reason)}", Remedy.REFUSED)
+    if status in (400, 403) and _FILTERED.search(f"{code} {reason}"):
+        return ProviderError("openai", f"answered {status}: what was said is not allowed", Remedy.REFUSED)
+    return refused("openai", status, reason, _ERROR_CODES.get(code), retry_after_s=retry_after_s, of_request=True)
+
+
+def _stream_error(error: Any) -> ProviderError:
+    """An error after the status 200: some servers give it a code, some a status, most only a text."""
+    code, reason = _code(error), _short(_reason(error))
+    if _is_too_long(code, reason):
+        return TooLong("openai", f"an error in the answer: {reason}", Remedy.REFUSED)
+    remedy = _ERROR_CODES.get(code, Remedy.RETRY)
+    if code.isdecimal() and len(code) == 3:
+        remedy = remedy_of_status(int(code), of_request=True)
+    if _FILTERED.search(f"{code} {reason}"):
+        remedy, reason = Remedy.REFUSED, "what was said is not allowed"
+    return ProviderError("openai", f"an error in the answer: {reason}", remedy)
+
+
+def _error_in(answer: dict[str, Any]) -> Any:
+    """What an object says went wrong, in the shapes of OpenAI and Ollama, vLLM, FastAPI; None if it is no error."""
+    if error := answer.get("error"):
+        return error
+    if "error" in (answer.get("object"), answer.get("type")):
+        return answer
+    return str(answer["detail"]) if answer.get("detail") and "choices" not in answer else None
+
+
+def _code(error: Any) -> str:
+    """The code that we know, of an error or of the one within it; else the first that there is, or the type."""
+    details = record(error)
+    codes = [
+        str(record(of).get(key) or "").lower() for of in (details, details.get("innererror")) for key in _CODE_KEYS
+    ]
+    return next(
+        (code for code in codes if code in _ERROR_CODES or code in _TOO_LONG_CODES), next(filter(None, codes), "")
+    )
+
+
+def _reason(error: Any) -> str:
+    details = record(error)
+    return (text(details.get("message")) or text(details.get("type"))) if details else str(error)
+
+
+def _short(reason: str) -> str:
+    return " ".join(reason.split())[:200]
+
+
+def _is_too_long(code: str, reason: str) -> bool:
+    """A limit of tokens a minute that one question exceeds is one, too: no wait makes it shorter."""
+    return code in _TOO_LONG_CODES or bool(_TOO_LONG.search(reason))
+
+
+def _spoken(content: Any) -> str:
+    """The words of a delta: a text, or a list of parts, of which some are thoughts. Halves of characters stay."""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else [content]
+    return "".join(_part(part) for part in parts)
+
+
+def _part(part: Any) -> str:
+    if isinstance(part, str):
+        return part
+    fields = record(part)
+    if fields.get("type", "text") not in ("text", "output_text"):
+        return ""
+    words = fields.get("text")
+    value = record(words).get("value") if isinstance(words, dict) else words
+    return value if isinstance(value, str) else ""
