@@ -17,7 +17,7 @@ from actors.loop.local import Local
 from actors.media.audio import AudioFormat
 from actors.providers.spec import Question, Word
 from actors.wording import Digits
-from config.assistant import AssistantConfig, Endpointing, ProviderChoice, Stalls
+from config.assistant import AssistantConfig, Endpointing, ProviderChoice, Speech, Stalls
 from store.records import CallContext
 
 # --- the life of a call ------------------------------------------------------------------------------------------
@@ -106,9 +106,11 @@ class OpenTranscriber:
 
 @dataclass(frozen=True, slots=True)
 class OpenResponder:
-    """Call -> Responder: think with this provider."""
+    """Call -> Responder: think with this provider; in `language`, with what is written said as `speech` has it."""
 
     choice: ProviderChoice
+    language: str
+    speech: Speech
     stalls: Stalls
     services: Local
 

@@ -114,6 +114,21 @@ class Idle(Model):
     )
 
 
+class Speech(Model):
+    """How what is written becomes what is said. Thoughts of a model (`<think>`) are never said."""
+
+    markup: bool = Field(
+        True,
+        description="take out what a model writes for the eye: Markdown, HTML, tables, code, emoji, links' targets; "
+        "false: where the voice reads marks of its own, such as SSML",
+    )
+    thinks_first: bool = Field(
+        False,
+        description="the model's prompt opens its thoughts, so that an answer holds only `</think>`: say nothing "
+        "before it; found out from the first such answer of a call",
+    )
+
+
 class Stalls(Model):
     """A provider that owes something and is silent for this long, or for what it is known to need, is replaced."""
 
@@ -162,6 +177,7 @@ class AssistantConfig(Model):
     barge_in: BargeIn = Field(BargeIn(), description="what happens when the caller speaks over the assistant")
     keypad: Keypad = Field(Keypad(), description="what happens when the caller presses keys")
     idle: Idle = Field(Idle(), description="what happens when nobody says anything")
+    speech: Speech = Field(Speech(), description="how what is written becomes what is said")
     stalls: Stalls = Field(Stalls(), description="how long a provider that owes something may be silent")
     stt: Chain = Field(description="who hears: a provider, or a chain of them", examples=["{provider: embedded}"])
     llm: Chain = Field(description="who thinks: likewise", examples=["{provider: openai, model: gpt-4.1-mini}"])

@@ -1,73 +1,190 @@
-"""Cuts a streaming answer into clauses that can be spoken by themselves.
+"""Cuts a streaming answer into clauses that can be spoken by themselves, in any language.
 
-The first clause is cut early because somebody waits for it: at a comma, and at a period after a word without waiting
-for the blank behind it, which is a token later. Later ones are cut at the end of a sentence, where a voice has its
-natural pause. A period inside a number, after an abbreviation or a single capital ends nothing.
+The first clause is cut early because somebody waits for it: at a comma, too, once it is long enough to be said. Later
+ones are cut at the end of a sentence, where a voice has its natural pause. What ends a sentence or may divide it is
+Unicode's word (UAX 29: STerm, ATerm, SContinue, Close); a period, which has many uses, is left to `sentencex`, which
+knows the abbreviations of the language, and to what that lacks (`abbreviations.py`). Thai, Lao, Khmer and Burmese
+separate by a blank what others separate by a comma.
 """
 
 from __future__ import annotations
 
-import re
+import regex
+import sentencex
 
-FIRST_MIN_CHARS = 16  # a shorter first clause sounds torn off
-MAX_CHARS = 240  # an answer without any punctuation is cut at a blank
+from actors.call.abbreviations import ORDINALS_BY_PERIOD, abbreviations
 
-_SENTENCE_END = re.compile(r"[.!?…]+[\"')\]]*(?=\s)|\n+|[\u3002\uff01\uff1f]")
-_WORD_END = re.compile(r"[a-z]{3}[.!?]$")
-_OPENS = re.compile(r"[\"(\[]")
-_CLAUSE_END = re.compile(r"[,;:\u2013\u2014][\"')\]]*(?=\s)")
-_ABBREVIATION = re.compile(r"(?:^|\s)(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|No|vs|etc|e\.g|i\.e|approx|a\.m|p\.m)\.$")
+FIRST_MIN_CHARS = 16  # letters, about a second: a shorter first clause sounds torn off
+MAX_CHARS = 240  # letters of an answer without any punctuation, which is cut at a blank
+BLANK_MIN_CHARS = 60  # letters before a blank that stands for a comma cuts a later clause
+_LOOK_BACK = 40  # characters before a period that tell what it is
+
+_CLOSE = r"(?:(?![\p{Ps}\p{Pi}])\p{Sentence_Break=Close}|[\u201c\u2018«](?=\s))"
+_STERM = r"[\p{Sentence_Break=STerm}…]"
+_STOP = r"\p{Sentence_Break=STerm}\p{Sentence_Break=ATerm}…"
+_END = regex.compile(rf"\n\s*|[{_STOP}]+{_CLOSE}*")
+_END_OF = {"el": regex.compile(rf"\n\s*|[{_STOP};]+{_CLOSE}*")}  # the Greek question mark
+_PAUSE = regex.compile(
+    rf"[[\p{{Sentence_Break=SContinue}}]--[\u0000-\u007f\u2013\u2014]]{_CLOSE}*(?!\d)"
+    rf"|[,:;]{_CLOSE}*(?=\s)|(?<=\s)[-\u2013](?=\s)|\u2014(?=[^\d])"
+    r"|(?<=\p{Line_Break=SA})[^\S\n]+(?=\S)",
+    regex.V1,
+)
+_WIDE = regex.compile(rf"(?:(?![!?…]){_STERM})+{_CLOSE}*\Z")  # nothing but an end of a sentence
+_OPENS = regex.compile(r"[\p{Ps}\p{Pi}]")
+_CLOSES = regex.compile(r"[\p{Pe}\p{Pf}]")
+_NUMBERING = regex.compile(r"(?:\A\s*|[:;.!?]\s+)\p{Ps}?(?:\p{Nd}{1,3}|\p{L}|[ivx]{2,4})\Z")
+_NUMBERED = regex.compile(r"\p{Nd}{1,3}[.)]\Z")
+_LAST_WORD = regex.compile(r"[^\s\p{Ps}\p{Pi}\"']*\Z")
+_MARKS = regex.compile(r"[^\w\s]+")
+_ADDRESS = regex.compile(r"[./@:]\S*\Z")
+_NEXT_WORD = regex.compile(r"\s+[^\s\w]*(\w\S*)(\s)?")
+_NO_BLANKS = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Line_Break=SA}]")
+_SLOW = (  # letters that take longer to say, and by how much: syllables, morae, consonants whose vowels are not written
+    (regex.compile(r"[\p{Han}\p{Hangul}]"), 2.0),
+    (regex.compile(r"[\p{Hiragana}\p{Katakana}\p{Ethiopic}]"), 1.0),
+    (regex.compile(r"[\p{Arabic}\p{Hebrew}\p{Devanagari}\p{Bengali}\p{Gujarati}\p{Gurmukhi}\p{Tamil}\p{Telugu}]"), 0.5),
+)
+_TRAILING_MARKS = regex.compile(r"(?:\s+[\p{Pd}\p{So}\p{Extended_Pictographic}…]+)+\Z")
+
+
+def letters(text: str) -> float:
+    """How long it takes to say, in letters of a European language."""
+    if text.isascii():
+        return len(text)
+    return len(text) + sum(more * len(slow.findall(text)) for slow, more in _SLOW)
+
+
+def is_speakable(clause: str) -> bool:
+    """A voice has nothing to say of marks alone."""
+    return any(map(str.isalnum, clause))
+
+
+def base_language(tag: str) -> str:
+    """ "en" of en-GB."""
+    return regex.split("[-_]", tag.lower(), maxsplit=1)[0]
 
 
 class Clauser:
     """`feed` tokens, get the clauses that they complete; `rest` gives what is left at the end. `first`: nothing of the
     answer was said yet."""
 
-    def __init__(self, first: bool = True) -> None:
+    def __init__(self, first: bool = True, language: str = "en") -> None:
         self._buffer = ""
+        self._passed = 0  # of it: no sentence ends before
         self._first = first
+        self._language = base_language(language)
+        self._end = _END_OF.get(self._language, _END)
 
     def feed(self, token: str) -> list[str]:
         """The clauses that are complete now, without blanks around them."""
         self._buffer += token
         clauses = []
         while (end := self._cut()) is not None:
-            clause, self._buffer = self._buffer[:end].strip(), self._buffer[end:]
-            if _is_speakable(clause):
+            clause, self._buffer, self._passed = self._buffer[:end].strip(), self._buffer[end:], 0
+            if is_speakable(clause):
                 clauses.append(clause)
                 self._first = False
         return clauses
 
     def rest(self) -> str:
         """What is left when the answer is complete."""
-        rest, self._buffer = self._buffer.strip(), ""
-        return rest if _is_speakable(rest) else ""
+        rest = _TRAILING_MARKS.sub("", self._buffer.strip())
+        self.forget()
+        return rest if is_speakable(rest) else ""
+
+    def forget(self) -> None:
+        """What is left is not to be said."""
+        self._buffer, self._passed = "", 0
 
     def _cut(self) -> int | None:
-        for match in _SENTENCE_END.finditer(self._buffer):
-            if not _ABBREVIATION.search(self._buffer[: match.end()]):
+        while match := self._end.search(self._buffer, self._passed):
+            ends = self._ends(match)
+            if ends:
                 return match.end()
-        if self._first:
-            for match in _CLAUSE_END.finditer(self._buffer):
-                if match.end() >= FIRST_MIN_CHARS:
-                    return match.end()
-            if self._ends_with_a_sentence():
-                return len(self._buffer)
-        if len(self._buffer) > MAX_CHARS:
-            return self._buffer.rfind(" ", 1, MAX_CHARS) + 1 or MAX_CHARS
+            if ends is None:
+                break
+            self._passed = match.end()
+        if (end := self._pause()) is not None:
+            return end
+        return self._force() if letters(self._buffer) > MAX_CHARS else None
+
+    def _pause(self) -> int | None:
+        """Where the first clause may end before its sentence does; and later ones, in a language without stops."""
+        least = FIRST_MIN_CHARS if self._first else BLANK_MIN_CHARS
+        if len(self._buffer) * 3 < least:
+            return None
+        for match in _PAUSE.finditer(self._buffer):
+            if (self._first or match[0].isspace()) and letters(self._buffer[: match.end()]) >= least:
+                return match.end()
         return None
 
-    def _ends_with_a_sentence(self) -> bool:
-        """So far; a word, so neither a number nor initials go on, and no quotation or bracket is open."""
+    def _ends(self, match: regex.Match[str]) -> bool | None:
+        """Whether these marks end a sentence; None: what follows will tell."""
+        mark, after = match[0], self._buffer[match.end() :]
+        if mark[0] == "\n":
+            return True
+        if _WIDE.match(mark):
+            return bool(after) or self._is_closed() or None
+        if not after:
+            return (self._first and "." not in mark and self._may_be_said()) or None
+        if _MARKS.fullmatch(after):
+            return None
+        if not after[0].isspace():
+            return bool(_NO_BLANKS.match(after) and _NO_BLANKS.match(self._buffer, match.start() - 1))
+        return self._period_ends(match, after) if "." in mark else True
+
+    def _may_be_said(self) -> bool:
+        """At once: it is long enough, and this is no address (`example.com/?q=1`)."""
+        if letters(self._buffer) < FIRST_MIN_CHARS or not self._is_closed():
+            return False
+        return not _ADDRESS.search(self._buffer)
+
+    def _is_closed(self) -> bool:
+        """No quotation and no bracket is open, whose end would belong to the sentence."""
         text = self._buffer
-        return bool(
-            len(text) >= FIRST_MIN_CHARS
-            and _WORD_END.search(text, len(text) - 4)
-            and not _OPENS.search(text)
-            and not _ABBREVIATION.search(text)
-        )
+        return len(_OPENS.findall(text)) <= len(_CLOSES.findall(text)) and not text.count('"') % 2
 
+    def _period_ends(self, match: regex.Match[str], after: str) -> bool | None:
+        if after[0] == "\n":
+            return True
+        before = self._buffer[: match.start()]
+        following = _NEXT_WORD.match(after)
+        if following is None:
+            return None
+        if match[0] != ".":  # with others, or with the end of a quotation: it belongs to no word
+            return not following[1][0].islower()
+        word = (_LAST_WORD.search(before) or [""])[0]
+        if following[2] is None and ("." in word or len(word) < 4 or following[1][0].isdigit()):
+            return None  # "the U.S. Army", "the U.S. We", "Apt. 5", "That is it. 5. Call"
+        if following[1][0].islower() or self._is_short(word, following[1]) or _NUMBERING.search(before):
+            return False
+        return self._library_ends(before[-_LOOK_BACK:] + match[0], following[1])
 
-def _is_speakable(clause: str) -> bool:
-    """A voice has nothing to say of marks alone."""
-    return any(map(str.isalnum, clause))
+    def _is_short(self, word: str, following: str) -> bool:
+        """The period belongs to the word."""
+        if word in abbreviations(self._language) or (len(word) == 1 and word.isalpha()):
+            return True
+        if word.isdigit():
+            return len(word) < 3 and self._language in ORDINALS_BY_PERIOD
+        if _NUMBERED.match(following):
+            return False
+        return following[0].isdigit() and (len(word) < 4 or (len(word) < 6 and word[0].isupper()))  # "Apt. 5"
+
+    def _library_ends(self, until: str, following: str) -> bool:
+        """What the library finds in the words around a period that is followed by a blank."""
+        text = until.partition(" ")[2] if len(until) > _LOOK_BACK else until
+        end = 0
+        for sentence in sentencex.segment(self._language, f"{text} {following} "):
+            end += len(sentence)
+            if end >= len(text):
+                return bool(end <= len(text) + 1)
+        return False
+
+    def _force(self) -> int:
+        """Without an end in sight: at the last comma, else blank, else letter that the length allows."""
+        head = self._buffer[: max(1, int(len(self._buffer) * MAX_CHARS / letters(self._buffer)))]
+        pauses = [match.end() for match in _PAUSE.finditer(head)]
+        if end := max(pauses, default=0) or head.rfind(" ", 1) + 1:
+            return end
+        return max((match.start() for match in regex.finditer(r"\X", head)), default=0) or len(head)

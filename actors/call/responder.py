@@ -6,10 +6,11 @@ from typing import Any, ClassVar
 
 from thespian.actors import ActorAddress
 
-from actors.call.clauses import Clauser
 from actors.call.member import SessionMember
+from actors.call.phrasing import Phrasing
 from actors.messages import AnswerDone, AnswerStarted, Ask, CancelAnswer, Clause, OpenResponder, TokensUsed
 from actors.providers.spec import Answered, Kind, Token, Usage
+from config.assistant import Speech
 
 
 class Responder(SessionMember):
@@ -22,10 +23,11 @@ class Responder(SessionMember):
         super().__init__()
         self._turn = 0  # being answered; 0: none
         self._started = False
-        self._clauser = Clauser()
+        self._speech, self._language = Speech(), ""
+        self._phrasing = Phrasing(self._speech, "")
 
     def receiveMsg_OpenResponder(self, message: OpenResponder, sender: ActorAddress) -> None:
-        services = message.services.value
+        self._speech, self._language, services = message.speech, message.language, message.services.value
         self.hold(
             message.choice,
             message.stalls,
@@ -35,7 +37,8 @@ class Responder(SessionMember):
 
     def receiveMsg_Ask(self, message: Ask, sender: ActorAddress) -> None:
         question = message.question
-        self._turn, self._started, self._clauser = question.turn, False, Clauser(first=not question.said)
+        self._turn, self._started = question.turn, False
+        self._phrasing = Phrasing(self._speech, self._language, not question.said, self._phrasing.thinks_first)
         self._expect_answer()
         self.session.ask(question)
 
@@ -50,15 +53,15 @@ class Responder(SessionMember):
             self._started = True
             self.tell(AnswerStarted(event.turn))
         self.watch.came_and_expect("next", self.stalls.next_token_ms, "the answer stopped in the middle")
-        for clause in self._clauser.feed(event.text):
+        for clause in self._phrasing.feed(event.text):
             self.tell(Clause(event.turn, clause))
 
     def receiveMsg_Answered(self, event: Answered, sender: ActorAddress) -> None:
         if event.turn != self._turn:
             return
         self._done()
-        if rest := self._clauser.rest():
-            self.tell(Clause(event.turn, rest))
+        for clause in self._phrasing.end():
+            self.tell(Clause(event.turn, clause))
         self.tell(AnswerDone(event.turn, event.hang_up))
 
     def receiveMsg_Usage(self, event: Usage, sender: ActorAddress) -> None:

@@ -343,7 +343,7 @@ class Call(Dispatcher):
             transcript_ms = assistant.endpointing.transcript_timeout_ms
             return OpenTranscriber(choice, *heard, transcript_ms, assistant.stalls, services)
         if role == "responder":
-            return OpenResponder(choice, assistant.stalls, services)
+            return OpenResponder(choice, assistant.language, assistant.speech, assistant.stalls, services)
         transport = self._members["transport"]
         return OpenSpeaker(choice, wire.format, assistant.language, transport, assistant.stalls, services)
 

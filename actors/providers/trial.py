@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from actors.call.clauses import Clauser
+from actors.call.phrasing import Phrasing
 from actors.engines.voice_client import synthesize
 from actors.errors import ProviderError, ProviderStalled, Remedy
 from actors.media.audio import FRAME_MS, MULAW_8K, PCM_8K
@@ -33,7 +33,7 @@ from actors.providers.spec import (
     SessionFailed,
     Token,
 )
-from config.assistant import ProviderChoice
+from config.assistant import ProviderChoice, Speech
 from config.errors import CallboardError
 
 HEARING, SPEAKING = PCM_8K, MULAW_8K  # what a call over a telephone line gives to stt, and wants from tts
@@ -229,7 +229,7 @@ class LlmTrial(Trial):
         answer = "".join(text for _, text in tokens).strip()
         if not answer:
             raise self._wrong("answered without a word")
-        clause_s = _first_clause_s(tokens, done_s)
+        clause_s = _first_clause_s(tokens, self._plan.language, done_s)
         return LlmFigures(connect_ms, _ms(asked_s, first_s), _ms(asked_s, clause_s), _ms(asked_s, done_s), answer)
 
     def _history(self) -> tuple[ChatMessage, ...]:
@@ -283,9 +283,9 @@ async def _speech(text: str, language: str) -> bytes:
     return pcm[: 2 * (int(loud[-1]) + 1)] if loud.size else b""
 
 
-def _first_clause_s(tokens: Sequence[tuple[float, str]], done_s: float) -> float:
-    clauser = Clauser()
-    return next((at_s for at_s, text in tokens if clauser.feed(text)), done_s)
+def _first_clause_s(tokens: Sequence[tuple[float, str]], language: str, done_s: float) -> float:
+    phrasing = Phrasing(Speech(), language)
+    return next((at_s for at_s, text in tokens if phrasing.feed(text)), done_s)
 
 
 def _now() -> float:

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - letters of other alphabets
 from __future__ import annotations
 
 import pytest
@@ -50,17 +51,119 @@ def letters(text: str) -> str:
 @pytest.mark.parametrize(
     ("tokens", "expected"),
     [
-        (["Sure, your table", " is ready", "."], ["Sure, your table is ready."]),
-        (["That makes 12 dollars 3", "."], []),  # "3.50"
-        (["We are open until", " 9 a.m", "."], []),
-        (["You want to see", " Dr", "."], []),
-        (["He said (and she", " agrees", "."], []),  # the bracket is still open
-        (["Yes", "."], []),  # too short to stand alone before it is known to
+        (["Sure, is your table", " ready", "?"], ["Sure, is your table ready?"]),  # need not wait for the blank
+        (["Sure, your table", " is ready", "."], []),  # "ready.example.com"
+        (["Sure, your table", " is ready", ".", " I"], ["Sure, your table is ready."]),
+        (["You can mail info", "@", "example", ".", "com", " any time", "."], []),
+        (["You find us at www", ".", "example", ".", "com", "/", "?", "x"], []),
+        (["That makes 12 dollars 3", ".", "50", "."], []),
+        (["We are open until", " 9 a.m", ".", " tomorrow"], []),
+        (["You want to see", " Dr", ".", " Smith"], []),
+        (["He said (do you", " agree", "?"], []),  # the bracket is still open
+        (["Yes", "!"], []),  # too short to stand alone before it is known to
     ],
 )
-def test_the_first_sentence_need_not_wait_for_the_blank_behind_it(tokens: list[str], expected: list[str]):
+def test_the_first_clause_is_cut_as_soon_as_it_is_certain(tokens: list[str], expected: list[str]):
     clauser = Clauser()
     assert [clause for token in tokens for clause in clauser.feed(token)] == expected
+
+
+SENTENCES = [
+    ("en", ["Dr. Smith is in.", "The U.S. Army left.", "Acme Inc. is open.", "On Jan. 5 we close.", "J. Doe is here."]),
+    ("en", ["I met Prof. Lee on Main St. today.", "Apt. 5 is mine.", "No. 5 is yours.", "That is approx. 3 lbs. net."]),
+    ("en", ["1. Open the door.", "2. Close it.", "3. Lock it."]),
+    ("en-GB", ["Mail info@example.com now.", "Or see www.example.com/a.b today.", "Node.js is it."]),
+    ("en", ["Wait... not yet.", "I live in the U.S.", "We like it here."]),
+    (
+        "de-DE",
+        ["Das ist z.B. gut, d. h. so.", "Dr. Müller kommt am 5. Mai.", "Nr. 5 kostet ca. 10 Euro inkl. MwSt."],
+    ),
+    ("de", ["Das war 1990.", "Dann kam Hr. Maier am 24. Dez. vorbei.", "Er sagte: „Ja.“", "Gut."]),
+    (
+        "es",
+        [
+            "El Sr. García llega.",
+            "La Dra. Paz está en la Av. Mayor 5.",
+            "¿Cómo está?",
+            "EE.UU. es grande.",
+        ],
+    ),
+    ("fr", ["M. Dupont et Mme. Roy sont là.", "Bonjour !", "Ça va ?"]),
+    ("it", ["Il sig. Rossi e la dott.ssa Bianchi.", "L'avv. Verdi è qui."]),
+    (
+        "ar",
+        [
+            "أهلا بك، كيف حالك؟",
+            "نحن نفتح.",
+        ],
+    ),
+    ("ur", ["ہم کھلے ہیں۔", "جی؟"]),
+    (
+        "hi",
+        [
+            "हम खुले हैं।",
+            "क्या आप आएंगे?",
+        ],
+    ),
+    ("el", ["Γεια σας.", "Τι κάνετε;"]),
+    ("am", ["ሰላም።", "ደህና።"]),
+    ("ko", ["안녕하세요.", "무엇을 도와드릴까요?"]),
+]
+WIDE = [
+    ("zh", ["您好。", "可以吗？", "“可以。”", "他说。"]),
+    ("ja", ["はい。", "「はい。」", "と言った。"]),
+    ("my", ["မင်္ဂလာပါ။", "ဟုတ်။"]),
+    ("km", ["សួស្តី។", "បាទ។"]),
+]
+
+
+CASES = [*((*case, " ") for case in SENTENCES), *((*case, "") for case in WIDE)]
+
+
+@pytest.mark.parametrize(("language", "sentences", "blank"), CASES)
+def test_sentences_in_the_assistants_language(language: str, sentences: list[str], blank: str):
+    text = blank.join(sentences)
+    for tokens in (list(text), [text], [text[i : i + 3] for i in range(0, len(text), 3)]):
+        clauser = Clauser(first=False, language=language)
+        parts = [*(clause for token in tokens for clause in clauser.feed(token)), clauser.rest()]
+        assert list(filter(None, parts)) == sentences
+
+
+ONE_SENTENCE = {  # the same, as a receptionist says it
+    "en": "Of course, let me check that for you, one moment please.",
+    "ar": "بالطبع سيدي، دعني أتحقق من ذلك لك، لحظة من فضلك.",
+    "ur": "جی بالکل جناب، میں آپ کے لیے دیکھتا ہوں، ذرا رکیے۔",
+    "hi": "जी बिल्कुल सर, मैं अभी देखता हूँ, एक पल रुकिए।",
+    "zh": "好的没问题，我来帮您查一下，请您稍等一会儿。",
+    "ja": "かしこまりました、ただいま確認いたしますので、少々お待ちください。",
+    "ko": "네 알겠습니다, 제가 확인해 보겠습니다, 잠시만 기다려 주세요.",
+    "th": "ได้แน่นอนครับ ขอตรวจสอบให้สักครู่ กรุณารอสักครู่ครับ",
+}
+
+
+@pytest.mark.parametrize("language", ONE_SENTENCE)
+def test_the_first_clause_is_out_before_the_sentence_is(language: str):
+    """In no language later than after two thirds of it."""
+    text = ONE_SENTENCE[language]
+    clauser = Clauser(language=language)
+    out = next(index for index, letter in enumerate(text) if clauser.feed(letter))
+    assert out < len(text) * 2 / 3
+
+
+def test_a_language_without_stops_is_cut_at_its_blanks():
+    clauser = Clauser(first=False, language="th")
+    text = " ".join([ONE_SENTENCE["th"]] * 4)
+    parts = clauser.feed(text)
+    assert max(map(len, parts)) < 100
+    assert "".join([*parts, clauser.rest()]).replace(" ", "") == text.replace(" ", "")
+
+
+def test_a_language_without_blanks_is_cut_between_letters():
+    text = "กำ้นั" * 200
+    parts = clauses(text)
+    assert "".join(parts) == text
+    assert max(map(len, parts)) <= MAX_CHARS
+    assert not any(part[0] in "ั้" for part in parts)  # a vowel and a tone belong to the letter before
 
 
 def test_later_sentences_wait_for_it():
@@ -70,7 +173,7 @@ def test_later_sentences_wait_for_it():
 
 
 def test_marks_alone_are_not_spoken():
-    assert clauses("Wait a moment please... Now. \u2013 \U0001f600") == ["Wait a moment please.", "Now."]
+    assert clauses("Wait a moment please... Now. \u2013 \U0001f600") == ["Wait a moment please...", "Now."]
 
 
 @given(st.text(alphabet="ab .,!?\n1", max_size=400), st.integers(1, 7))

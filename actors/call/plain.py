@@ -1,0 +1,221 @@
+"""Turns what a language model writes into what a voice can say, while it is being written.
+
+A model writes for the eye: Markdown, HTML, tables, code, emoji, and some think aloud first. `Plain` takes the text as
+it comes, in pieces that end anywhere, and gives the plain text as early as it is known. What a mark means is a row of a
+table: a pattern and what stands for it. A pattern that may match once more text is there makes `Plain` wait
+(`regex`'s partial matches), for `MAX_HELD` characters at most.
+
+Two rows need more than a line: a thought and a block of code are passed over until their end comes. Some models' prompt
+template opens the thought for them, so that an answer holds its end alone: what stands before it is a thought, too.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from typing import NamedTuple
+
+import regex
+
+MAX_END = 120  # characters of the longest end of something that is passed over
+MAX_HELD = 2000  # characters of something that looks like a mark and does not end: it is text
+
+_THOUGHT = r"think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad|analysis|reasoning_content"
+_THOUGHT_OPENS = rf"<(?:\w+:)?(?:{_THOUGHT})(?:\s[^<>\n]*)?>|\[THINK\]|◁think▷|<\|begin_of_thought\|>"
+THOUGHT_ENDS = regex.compile(
+    rf"</(?:\w+:)?(?:{_THOUGHT})>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>\s*(?:<\|begin_of_solution\|>)?", regex.I
+)
+# gpt-oss: <|channel|>analysis<|message|>thought<|end|><|start|>assistant<|channel|>final<|message|>answer
+_CHANNEL_OPENS = r"<\|channel\|>(?!\s*final)[^<]*<\|message\|>"
+_CHANNEL_ENDS = regex.compile(r"<\|channel\|>\s*final[^<]*<\|message\|>")
+_COMMENT_ENDS = regex.compile(r"-->")
+_FENCE_ENDS = {mark: regex.compile(rf"(?m)^[ \t]*{mark}{{3,}}[ \t]*\n") for mark in "`~"}
+
+_EMOJI = r"(?:(?![\u00a9\u00ae\u2030-\u21ff])\p{Extended_Pictographic}|\p{Regional_Indicator})"
+_EMOJI_PARTS = r"[\uFE0E\uFE0F\u20E3\U000E0020-\U000E007F]|\p{Emoji_Modifier}"
+_URL = r"[^\s<>\u3000-\u303f\uff00-\uffef\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}]"
+_TARGET = r"\(\s*<?(?:[^()\s]|\([^()\s]*\))*>?(?:\s+(?:\"[^\"\n]*\"|'[^'\n]*'))?\s*\)"
+
+Replace = Callable[[regex.Match[str]], str]
+Ends = Callable[[regex.Match[str]], regex.Pattern[str]]
+
+
+class Rule(NamedTuple):
+    """A mark, and what stands for it."""
+
+    pattern: regex.Pattern[str]
+    said: Replace
+    until: Ends | None = None  # all that follows is passed over, to this end
+    takes_back: bool = False  # what stands before it is not said either
+
+
+def _nothing(match: regex.Match[str]) -> str:
+    return ""
+
+
+def _inside(match: regex.Match[str]) -> str:
+    return match[1]
+
+
+def _say(pattern: str, said: Replace = _nothing) -> Rule:
+    return Rule(regex.compile(pattern), said)
+
+
+def _skip(pattern: str, until: Ends) -> Rule:
+    return Rule(regex.compile(pattern, regex.I), _nothing, until)
+
+
+def _row(match: regex.Match[str]) -> str:
+    """A row of a table as a sentence; nothing of the line between head and body."""
+    cells = [cell.strip() for cell in regex.split(r"(?<!\\)\|", match[1])]
+    said = ", ".join(_of(cell) for cell in cells if regex.search(r"\w", cell))
+    return (said if said.endswith((".", "!", "?")) else f"{said}.") + "\n" if said else ""
+
+
+def _of(text: str) -> str:
+    """Of a text within a mark: a link may be in bold, or an address."""
+    return Plain().whole(text)
+
+
+_AT_LINE_START = (
+    _skip(r"[ \t]{0,8}(?:(`)`{2,}|(~)~{2,})[^\n`]*\n", lambda match: _FENCE_ENDS[match[1] or match[2]]),
+    _say(r"[ \t]*\|([^\n]*)\n", _row),
+    _say(r"[ \t]*(?:([-*_=])[ \t]*)(?:\1[ \t]*){2,}(?=\n)"),  # a line across
+    _say(r"[ \t]*#{1,6}[ \t]+"),
+    _say(r"[ \t]*(?:>[ \t]*)+(?=[^\s>])"),
+    _say(r"[ \t]*[-*+•‣◦▪●\u2013][ \t]+(?:\[[ xX]\][ \t]+)?(?=[^\[\s]|\[[^ xX])"),
+    _say(r"[ \t]*\[[^\]\n]{1,80}\]:[ \t]+[^\n]*\n"),  # where a link of the text above leads
+)
+_THOUGHTS = (
+    _skip(_THOUGHT_OPENS, lambda match: THOUGHT_ENDS),
+    Rule(THOUGHT_ENDS, _nothing, takes_back=True),
+    _skip(_CHANNEL_OPENS, lambda match: _CHANNEL_ENDS),
+    _say(r"<\|[\w ]{1,40}\|>"),  # a control token that a server has let through
+)
+_ANYWHERE = (
+    *_THOUGHTS,
+    _skip(r"<!--", lambda match: _COMMENT_ENDS),
+    _say(r"<(?:https?://|mailto:)?([^<>\s]*[^<>\s/]@?[.@][^<>\s]+?)/?>", _inside),
+    _say(r"<(?:br|hr|/p|/li|/div|/h[1-6]|/tr)\s*/?>", lambda match: "\n"),
+    _say(r"</?[A-Za-z][^<>\n]{0,300}>"),
+    _say(rf"!?\[((?:[^\[\]\n]|\[[^\[\]\n]*\]){{1,400}})\](?:{_TARGET}|\[[^\]\n]{{0,80}}\])", lambda m: _of(m[1])),
+    _say(r"(?<=\S)\[\^?\d{1,3}\](?!\()"),  # a footnote
+    _say(r"【[^】\n]{0,80}】"),  # a citation
+    _say(rf"(?:https?://|(?=www\.))({_URL}{{1,1500}}?)/?(?=[.,;:!?…)\]}}\"'\u201d\u2019*_]*(?!{_URL})[\s\S])", _inside),
+    _say(r"(?<![\d\s])\*+|(?<=\S)\*+(?=[\s.,;:!?)])|(?<!\d)\*+(?=[^\s*])|\*{2,}"),  # not 2 * 3
+    _say(r"(?<![^\W_])_+(?=[^\s_])|(?<=\S)_+(?=\W)"),  # not snake_case
+    _say(r"~~+"),
+    _say(r"\\[()\[\]]|\$\$"),  # around a formula
+    _say(r"\\([\\`*_{}#+.!|~>$&<-])", _inside),
+    _say(r"`+"),
+    _say(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});", lambda match: html.unescape(match[0])),
+    _say(rf"{_EMOJI}(?:{_EMOJI_PARTS}|\u200D|{_EMOJI})*"),
+    _say(_EMOJI_PARTS),
+    _say(rf"(?<={_EMOJI}|{_EMOJI_PARTS})\u200D"),
+    _say(r"(?<!\S)[:;=][-']?[)(DPp](?=\s)"),
+    _say(r"(?<=\s)\|(?=\s)", lambda match: ","),
+)
+_MAY_BE_A_THOUGHT = regex.compile(r"[<\[◁]")
+_MAY_BE_A_MARK = regex.compile(
+    rf"[<\[◁`*_~\\$&【|]|(?<!\S)!(?=\[|\Z)|(?<![A-Za-z\d@/.:_-])(?:h(?=t|\Z)|w(?=w|\Z))|(?<!\S)[:;=]"
+    rf"|{_EMOJI}|{_EMOJI_PARTS}|\u200D"
+)
+
+
+class Plain:
+    """One answer. `feed` its pieces, get the plain text that is certain now; `end` gives what is left.
+
+    `marks`: whether marks are taken out; else only thoughts are. `thinks_first`: the answer begins within a thought;
+    nothing is said before its end, all of it if it has none.
+    """
+
+    def __init__(self, marks: bool = True, thinks_first: bool = False) -> None:
+        self._special = _MAY_BE_A_MARK if marks else _MAY_BE_A_THOUGHT
+        self._rules = _ANYWHERE if marks else _THOUGHTS
+        self._line_rules = (*_AT_LINE_START, *_ANYWHERE) if marks else _THOUGHTS
+        self._text = ""  # not taken yet, behind the last character that was: patterns look back at it
+        self._at = 0  # where what is not taken begins: 0 or 1
+        self._until: regex.Pattern[str] | None = THOUGHT_ENDS if thinks_first else None
+        self._keeps = thinks_first
+        self._searched = 0  # up to here, for the end of what is passed over
+        self._drops = False  # what was taken so far was a thought
+        self.took_back = False  # all that was given before `feed`'s last answer was a thought
+
+    def feed(self, piece: str) -> str:
+        """The plain text that is certain now."""
+        self._text += piece
+        return self._take(last=False)
+
+    def end(self) -> str:
+        """The rest, when no more will come."""
+        self._text += "\n"  # ends each mark that ends with its line
+        said = self._take(last=True)
+        if self._until is not None and self._keeps:
+            self._until = None
+            said = self._take(last=True)
+        return said.removesuffix("\n")
+
+    def whole(self, text: str) -> str:
+        """The plain text of a text that is complete."""
+        return self.feed(text) + self.end()
+
+    def _take(self, last: bool) -> str:
+        said: list[str] = []
+        self.took_back = False
+        while self._at < len(self._text):
+            step = self._step(last) if self._until is None else self._pass_over(self._until)
+            if step is None:
+                break
+            said.append(step)
+            if self._drops:
+                said, self._drops, self.took_back = [], False, True
+        self._forget()
+        return "".join(said)
+
+    def _step(self, last: bool) -> str | None:
+        """The plain text of the next mark, or of the stretch before it; None: it needs to be longer."""
+        text, at = self._text, self._at
+        if at == 0 or text[at - 1] == "\n":
+            return self._mark(self._line_rules, last)
+        found = self._special.search(text, at)
+        end = found.start() if found else len(text)
+        if line_ends := text.find("\n", at, end) + 1:
+            end = line_ends
+        if end == at:
+            return self._mark(self._rules, last)
+        self._at = end
+        return text[at:end]
+
+    def _mark(self, rules: tuple[Rule, ...], last: bool) -> str | None:
+        text, at = self._text, self._at
+        may_grow = not last and len(text) - at <= MAX_HELD
+        for rule in rules:
+            match = rule.pattern.match(text, at, partial=may_grow)
+            if match is None or match.end() == at:
+                continue
+            if match.partial:
+                return None
+            self._at = match.end()
+            if rule.until is not None:
+                self._until, self._keeps, self._searched = rule.until(match), False, self._at
+            self._drops = rule.takes_back
+            return rule.said(match)
+        self._at += 1
+        return text[at]
+
+    def _pass_over(self, until: regex.Pattern[str]) -> str | None:
+        """To the end of what is not said; None: it is not there yet."""
+        found = until.search(self._text, max(self._at, self._searched - MAX_END))
+        if found is None:
+            self._searched = len(self._text)
+            if not self._keeps:
+                self._at = max(self._at, self._searched - MAX_END)
+            return None
+        self._at, self._until = found.end(), None
+        return ""
+
+    def _forget(self) -> None:
+        """What was taken, but for its last character."""
+        if (taken := self._at - 1) > 0:
+            self._text, self._at = self._text[taken:], 1
+            self._searched = max(0, self._searched - taken)

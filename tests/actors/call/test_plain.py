@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import pytest
+import regex
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.call.plain import MAX_HELD, Plain
+
+THOUGHTS = [
+    ("<think>I should greet.\nYes.</think>Hello there.", "Hello there."),
+    ("<think>\n\n</think>\n\nHello.", "Hello."),
+    ("<thinking>a</thinking>b<THINK>c</THINK>d", "bd"),
+    ("Hello. <reasoning>hm **x**</reasoning>Bye.", "Hello. Bye."),
+    ("[THINK]a[/THINK]b", "b"),
+    ("◁think▷a◁/think▷b", "b"),
+    ("<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>Hi", "Hi"),
+    ("The user greets. I answer.\n</think>\n\nHello.", "Hello."),
+    ("<think>cut in the middle", ""),
+]
+MARKS = [
+    ("**Bold** and *it* and __b__ and _i_ and ~~no~~ `code`.", "Bold and it and b and i and no code."),
+    ("Was hei\u00dft **_das_**? ***Gut!***", "Was hei\u00dft das? Gut!"),
+    ("**Hours:** 9 to 5. **5** *5*.", "Hours: 9 to 5. 5 5."),
+    ("2 * 3 = 6, 2*3, snake_case_name, john_doe@x.com", "2 * 3 = 6, 2*3, snake_case_name, john_doe@x.com"),
+    ("See [our site](https://x.com/a_b(c)) now. [**bold**](x)", "See our site now. bold"),
+    ('[me@x.com](mailto:me@x.com "Title"), [ref][1], text[2].', "me@x.com, ref, text."),
+    ("![map](http://m.org/a.png) Here.", "map Here."),
+    ("[1]: http://x.com\nhello", "hello"),
+    ("[note] done, a[0] b", "[note] done, a b"),
+    ("# Title\n### Next ##\n> quote\n>> more\nend", "Title\nNext ##\nquote\nmore\nend"),
+    ("- one\n* two\n+ three\n\u2022 four\n1. five\n- [x] six", "one\ntwo\nthree\nfour\n1. five\nsix"),
+    ("a\n---\n* * *\nb", "a\n\n\nb"),
+    ("| Day | Hours |\n|---|:--:|\n| **Mon** | 9-5 |\nDone", "Day, Hours.\nMon, 9-5.\nDone"),
+    ("Code:\n```python\nprint('a_b*c')\n# x\n```\nDone.", "Code:\nDone."),
+    ("~~~\nx\n~~~\ny", "y"),
+    ("```\nnever closed", ""),
+    ("a < b &amp; c &lt; AT&T <b>x</b><br>y <!-- no -->z", "a < b & c < AT&T x\ny z"),
+    ("\\( x^2 \\) $$y$$ \\*star\\* $5", " x^2  y *star* $5"),
+    ("Hello **there", "Hello there"),
+    ("[a", "[a"),
+    ("8 | 9", "8 , 9"),
+]
+EMOJI = [
+    ("Great \U0001f600!", "Great !"),
+    (
+        "\U0001f468\u200d\U0001f469\u200d\U0001f467 \U0001f1e9\U0001f1ea 1\ufe0f\u20e3 \U0001f44d\U0001f3fd ok",
+        "  1  ok",
+    ),
+    ("\u2705 Done \u2764\ufe0f :) 5:30 ;-)", " Done   5:30 "),
+    ("5 \u00b0C, \u00a9 2026, 3 \u20ac", "5 \u00b0C, \u00a9 2026, 3 \u20ac"),
+    ("\u0915\u094d\u200d\u0937 \u0646\u0645\u0938\u094d\u0924\u0947", None),  # a joiner within a Hindi word
+]
+ADDRESSES = [
+    ("Go to https://www.example.com/a_b/?q=1. Ok", "Go to www.example.com/a_b/?q=1. Ok"),
+    ("(http://x.org/), www.foo.com, <https://y.de/>, <a@b.de>.", "(x.org), www.foo.com, y.de, a@b.de."),
+    ("**https://x.com/a*b**", "x.com/a*b"),
+    ("\u8bf7\u8bbf\u95eehttps://x.com/\u67e5\u770b\u3002", "\u8bf7\u8bbf\u95eex.com\u67e5\u770b\u3002"),
+    ("Mail info@example.com or a.b_c@x.co.uk.", None),
+]
+
+
+def plain(pieces: list[str]) -> str:
+    """As the responder does it: what is taken back was not said yet."""
+    stage, said = Plain(), ""
+    for step in [*[(stage.feed, piece) for piece in pieces], (lambda _: stage.end(), "")]:
+        new = step[0](step[1])
+        said = new if stage.took_back else said + new
+    return said.lstrip("\n")
+
+
+@pytest.mark.parametrize(("text", "expected"), [*THOUGHTS, *MARKS, *EMOJI, *ADDRESSES])
+def test_what_is_written_for_the_eye_is_taken_out(text: str, expected: str | None):
+    expected = text if expected is None else expected
+    assert plain([text]) == expected
+    assert plain(list(text)) == expected  # however the tokens come
+    assert plain(regex.findall(r" ?\w+| ?[^\s\w]+|\s+", text)) == expected
+
+
+@pytest.mark.parametrize("text", [text for text, _ in MARKS + EMOJI])
+def test_marks_are_left_to_a_voice_that_reads_them_and_thoughts_are_not(text: str):
+    assert Plain(marks=False).whole(f"<think>hm</think>{text}") == text
+
+
+def test_words_are_never_kept_back():
+    stage = Plain()
+    tokens = ["Hello", " there", ",", " this", " is", " **", "important", "**", "!", " How", " are", " you", "?"]
+    assert [stage.feed(token) for token in tokens] == [
+        *["Hello", " there", ",", " this", " is", " ", "important", "", "!", " How", " are", " you", "?"]
+    ]
+
+
+def test_a_model_whose_prompt_opens_its_thoughts():
+    stage = Plain(thinks_first=True)
+    assert stage.feed("The user says hi. I answer.") == ""
+    assert stage.feed("</thi") + stage.feed("nk>Hello.") == "Hello."
+
+
+def test_nothing_is_lost_of_an_answer_that_was_taken_for_a_thought():
+    stage = Plain(thinks_first=True)
+    assert stage.feed("Hello. **We** are open.") + stage.end() == "Hello. We are open."
+
+
+def test_what_looks_like_a_mark_and_does_not_end_is_text():
+    stage = Plain()
+    text = "[" + "<a " * MAX_HELD
+    said = stage.feed(text)
+    assert len(said) + MAX_HELD >= len(text)
+    assert said + stage.end() == text
+
+
+@given(st.text(alphabet="ab .*_`[]()<>#|-\n!&:~\\/h", max_size=120), st.integers(1, 9))
+def test_it_is_the_same_however_the_tokens_come(text: str, size: int):
+    pieces = [text[i : i + size] for i in range(0, len(text), size)]
+    assert plain(pieces) == plain([text])
+    assert len(plain(pieces)) <= len(text) + 2 * text.count("\n") + 2
