@@ -1,8 +1,8 @@
 """Something that the assistant says: its segments, how much of each became audio, and what of it was heard.
 
 The history of a call holds what the caller *heard*. The transport knows how many milliseconds of an utterance were
-played; this class turns them into words: exactly, where the voice tells when each word is spoken, else in proportion
-to the letters.
+played; this class turns them into text (`heard.py`): exactly, where the voice tells when each word is spoken, else in
+proportion to the letters.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
+from actors.call.clauses import letters
+from actors.call.heard import MS_PER_CHAR, heard_until, joined
 from actors.providers.spec import Word
-
-MS_PER_CHAR = 70.0  # an unhurried voice, for segments whose length is not known yet
 
 
 class Purpose(Enum):
@@ -39,24 +39,11 @@ class Segment:
     @property
     def length_ms(self) -> float:
         """The segment's length: measured when it is done, else estimated."""
-        return self.delivered_ms if self.done else max(self.delivered_ms, len(self.text) * MS_PER_CHAR)
+        return self.delivered_ms if self.done else max(self.delivered_ms, letters(self.text) * MS_PER_CHAR)
 
-    def words_within(self, ms: float, share: float = 1.0) -> int:
-        """How many words are spoken, each to this share at least, in the first `ms`."""
-        tokens = self.text.split()
-        if self.done and ms >= self.length_ms:
-            return len(tokens)
-        if self.words:
-            heard = [w for w in self.words if w.start_ms + share * (w.end_ms - w.start_ms) <= ms]
-            return min(len(tokens), len(heard))
-        reach = len(self.text) * ms / self.length_ms if self.length_ms else 0.0
-        count, end = 0, 0
-        for token in tokens:
-            end += len(token) + 1
-            if end - 1 > reach:
-                break
-            count += 1
-        return count
+    def until(self, ms: float, share: float = 1.0) -> int:
+        """The end of what of the text is spoken, each word to this share at least, in the first `ms`."""
+        return heard_until(self.text, self.words, ms, self.length_ms, self.done, share)
 
 
 class Utterance:
@@ -71,7 +58,7 @@ class Utterance:
 
     @property
     def text(self) -> str:
-        return " ".join(segment.text for segment in self.segments if not segment.aside)
+        return joined([segment.text for segment in self.segments if not segment.aside])
 
     def add(self, number: int, text: str, aside: bool = False) -> Segment:
         segment = Segment(number, text, aside=aside)
@@ -98,9 +85,9 @@ class Utterance:
             if heard_ms <= 0:
                 break
             if not segment.aside:
-                heard += segment.text.split()[: segment.words_within(heard_ms, share=0.5)]
+                heard.append(segment.text[: segment.until(heard_ms, share=0.5)].strip())
             heard_ms -= segment.length_ms
-        return " ".join(heard)
+        return joined(heard)
 
     def cut(self, skip: str = "") -> list[str]:
         """The voice has died: close what it delivered, take back and return the texts that must be spoken again.
@@ -112,10 +99,9 @@ class Utterance:
         self.segments = [segment for segment in self.segments if segment.done]
         texts = ["" if segment.text == skip or segment.aside else segment.text for segment in owed]
         if owed and owed[0].delivered_ms:
-            count = owed[0].words_within(owed[0].delivered_ms)
-            tokens = owed[0].text.split()
-            owed[0].text = " ".join(tokens[:count])
-            texts[0] = texts[0] and " ".join(tokens[count:])
+            until = owed[0].until(owed[0].delivered_ms)
+            texts[0] = texts[0] and owed[0].text[until:].strip()
+            owed[0].text = owed[0].text[:until].strip()
             owed[0].done = True
             self.segments.append(owed[0])
         return [text for text in texts if text]

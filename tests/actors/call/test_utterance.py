@@ -67,3 +67,27 @@ def test_audio_of_an_unknown_segment_is_of_a_replaced_voice():
     said = utterance("one")
     said.delivered(99, 500, (), True)
     assert said.segments[0].delivered_ms == 0
+
+
+def test_an_interrupted_answer_in_a_script_without_blanks():
+    said = utterance("\u597d\u7684\uff0c", "\u6211\u6765\u5e2e\u60a8\u67e5\u4e00\u4e0b\u3002")
+    said.delivered(1, 400, (), True)
+    said.delivered(2, 1600, (), True)
+    assert said.text == "\u597d\u7684\uff0c\u6211\u6765\u5e2e\u60a8\u67e5\u4e00\u4e0b\u3002"
+    assert said.heard_text(1200) == "\u597d\u7684\uff0c\u6211\u6765\u5e2e"
+
+
+def test_a_successor_goes_on_within_a_text_without_blanks():
+    said = utterance("\u6211\u6765\u5e2e\u60a8\u67e5\u4e00\u4e0b")
+    said.delivered(
+        1, 600, [Word(letter, i * 200, i * 200 + 200) for i, letter in enumerate("\u6211\u6765\u5e2e")], False
+    )
+    assert said.cut() == ["\u60a8\u67e5\u4e00\u4e0b"]
+
+
+def test_what_was_not_said_letter_by_letter_is_one_word():
+    said = utterance("It costs 1,234 dollars.")
+    spoken = words("it costs one thousand two hundred thirty four dollars", each_ms=100.0)
+    said.delivered(1, 900, spoken, True)
+    assert said.heard_text(700) == "It costs"  # half of a number is another one
+    assert said.heard_text(760) == "It costs 1,234"
