@@ -40,8 +40,8 @@ class EnginePool:
 
     @property
     def lag_s(self) -> float:
-        """How late the slowest of them answers that has work, or opens what it was asked to."""
-        working = [process for process in self._processes if process.alive and process.load]
+        """How late the slowest of them answers that has work, or opens what it was asked to; to start is no lag."""
+        working = [process for process in self._processes if process.alive and process.load and process.proven]
         return max((max(process.lag_s, process.opening_s) for process in working), default=0.0)
 
     @property

@@ -134,8 +134,8 @@ class EngineProcess:
 
     @property
     def opening_s(self) -> float:
-        """For so long somebody has waited for its first word; not while it starts, which is no lag."""
-        return self._loop.time() - next(iter(self._opening.values())) if self._opening and self.proven else 0.0
+        """For so long somebody has waited for its first word."""
+        return self._loop.time() - next(iter(self._opening.values())) if self._opening else 0.0
 
     @property
     def busy(self) -> bool:
