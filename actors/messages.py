@@ -122,6 +122,7 @@ class OpenSpeaker:
     choice: ProviderChoice
     audio: AudioFormat
     language: str
+    speech: Speech
     transport: object
     stalls: Stalls
     services: Local

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
+from config.languages import address_marks, languages_with_address_marks, spells_numbers
 from config.options import Legal, OneOrMany, leaves
 from config.problems import Problem, Where
 
@@ -64,6 +65,10 @@ Chain = Annotated[
 ]
 
 
+OWN_TEXTS = (  # fields of an assistant that are said as they stand, as are those of `idle`
+    *("greeting", "not_understood", "ask_again", "filler_message", "error_message"),
+    *("goodbye_message", "max_duration_message"),
+)
 Said = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
 Words = Annotated[tuple[str, ...], OneOrMany()]
 Spoken = Annotated[tuple[Said, ...], Field(min_length=1), OneOrMany()]
@@ -114,19 +119,57 @@ class Idle(Model):
     )
 
 
+Pronounced = Annotated[
+    str, Field(max_length=100, pattern=r"^\S(.*\S)?$"), Legal("a word or a name, without blanks around it")
+]
+Pronunciation = Annotated[str, Field(min_length=1, max_length=200)]
+
+
 class Speech(Model):
     """How what is written becomes what is said. Thoughts of a model (`<think>`) are never said."""
 
     markup: bool = Field(
         True,
-        description="take out what a model writes for the eye: Markdown, HTML, tables, code, emoji, links' targets; "
-        "false: where the voice reads marks of its own, such as SSML",
+        description="take out what is for the eye: Markdown, HTML, code, emoji; false: the voice reads marks (SSML)",
     )
     thinks_first: bool = Field(
         False,
-        description="the model's prompt opens its thoughts, so that an answer holds only `</think>`: say nothing "
-        "before it; found out from the first such answer of a call",
+        description="say nothing before `</think>`: the model's prompt opens its thoughts, the answer only ends them",
     )
+    numbers: Literal["as_written", "words"] = Field(
+        "as_written",
+        description="numbers, times of day and amounts of money; as_written: the voice reads them, which most do well",
+    )
+    phone_numbers: Literal["as_written", "digits"] = Field(
+        "as_written", description="numbers of six figures and more, figure by figure (555-0123: 5 5 5, 0 1 2 3)"
+    )
+    addresses: Literal["as_written", "words"] = Field(
+        "as_written", description="e-mail and web addresses with their marks as words (info at example dot com)"
+    )
+    pronunciations: dict[Pronounced, Pronunciation] = Field(
+        {},
+        max_length=1000,
+        description="how the voice is given words that it says wrongly; stored is the word",
+        examples=["{Nguyen: win, SQL: sequel}"],
+    )
+
+    @field_validator("pronunciations")
+    @classmethod
+    def _once_each(cls, given: dict[str, str]) -> dict[str, str]:
+        """Case makes no difference, so no word may stand there twice."""
+        seen: dict[str, str] = {}
+        for word in given:
+            if (other := seen.setdefault(word.casefold(), word)) != word:
+                raise ValueError(f"{word!r:.60} is {other!r:.60} once more: upper and lower case are the same")
+        return given
+
+    def problems(self, language: str) -> Iterator[Problem]:
+        """What has no words in the assistant's language."""
+        if self.numbers == "words" and not spells_numbers(language):
+            yield Problem(("numbers",), f"there are no words for numbers in {language!r}: leave them as_written")
+        if self.addresses == "words" and not address_marks(language):
+            known = ", ".join(languages_with_address_marks())
+            yield Problem(("addresses",), f"the marks of an address have no words in {language!r}; legal are: {known}")
 
 
 class Stalls(Model):
@@ -190,6 +233,7 @@ class AssistantConfig(Model):
                 yield Problem(path, "has no word that could be said", fatal=False)
             elif re.search(r"\{\w*\}", text):
                 yield Problem(path, "has a slot in braces, which is said as it stands", fatal=False)
+        yield from (problem.under(("speech",)) for problem in self.speech.problems(self.language))
         for index, prompt in enumerate(self.idle.prompts):
             if not prompt:
                 yield Problem(("idle", "prompts", index), "says nothing: leave it out", fatal=False)
@@ -199,9 +243,6 @@ class AssistantConfig(Model):
 
     def _texts(self) -> Iterator[tuple[Where, str]]:
         """All that is said in these words."""
-        for name in ("greeting", "not_understood", "ask_again", "filler_message", "error_message"):
-            yield (name,), getattr(self, name)
-        for name in ("goodbye_message", "max_duration_message"):
-            yield (name,), getattr(self, name)
+        yield from (((name,), getattr(self, name)) for name in OWN_TEXTS)
         yield ("idle", "goodbye"), self.idle.goodbye
         yield from ((("idle", "prompts", index), prompt) for index, prompt in enumerate(self.idle.prompts))

@@ -13,6 +13,7 @@ import regex
 import sentencex
 
 from actors.call.abbreviations import ORDINALS_BY_PERIOD, abbreviations
+from config.languages import base_language
 
 FIRST_MIN_CHARS = 16  # letters, about a second: a shorter first clause sounds torn off
 MAX_CHARS = 240  # letters of an answer without any punctuation, which is cut at a blank
@@ -58,11 +59,6 @@ def letters(text: str) -> float:
 def is_speakable(clause: str) -> bool:
     """A voice has nothing to say of marks alone."""
     return any(map(str.isalnum, clause))
-
-
-def base_language(tag: str) -> str:
-    """ "en" of en-GB."""
-    return regex.split("[-_]", tag.lower(), maxsplit=1)[0]
 
 
 class Clauser:

@@ -16,6 +16,7 @@ from actors.call.delivery import Delivery
 from actors.call.effects import Effect, Role
 from actors.call.endpointing import Endpointing
 from actors.call.floor import TIMERS, Floor, Input
+from actors.call.forms import own_texts_said
 from actors.call.hearing import VAD_HANGOVER_MS, Hearing
 from actors.call.history import History
 from actors.call.interruption import Interruption
@@ -35,7 +36,7 @@ class Conversation:
     """Who said what, who may speak, and what every member owes."""
 
     def __init__(self, assistant: AssistantConfig, limits: CallLimits = DEFAULT_LIMITS) -> None:
-        self.assistant = assistant
+        self.assistant = assistant = own_texts_said(assistant)
         self._scene = scene = Scene(self._act)
         self.history = History(scene.do, assistant.system_prompt, Spending(limits, lambda: scene.now))
         self.questions = Questions(scene.do, self.history)

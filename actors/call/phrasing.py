@@ -1,7 +1,8 @@
 """From the tokens of an answer to the clauses that are said: the one stage between a model and the voice.
 
-Plain text (`plain.py`), then clauses (`clauses.py`). What comes out is given to the voice and is what the history
-holds, so that the model, the transcript and the caller know of the same words.
+Plain text (`plain.py`), then clauses (`clauses.py`), then the form in which they are said (`forms.py`). What comes out
+is given to the voice and is what the history holds, so that the model, the transcript and the caller know of the same
+words.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import regex
 
 from actors.call.clauses import Clauser
+from actors.call.forms import forms
 from actors.call.plain import Plain
 from config.assistant import Speech
 
@@ -25,6 +27,7 @@ class Phrasing:
     def __init__(self, speech: Speech, language: str, first: bool = True, thinks_first: bool = False) -> None:
         self._plain = Plain(speech.markup, thinks_first or speech.thinks_first)
         self._clauser = Clauser(first, language)
+        self._forms = forms(speech, language)
         self._french = language.lower().startswith("fr")  # has a blank before some marks
         self.thinks_first = thinks_first  # what was learnt of it
 
@@ -35,15 +38,18 @@ class Phrasing:
     def end(self) -> list[str]:
         """What is left when the answer is complete."""
         clauses = self._clauses(self._plain.end())
-        return [*clauses, *filter(None, [self._tidy(self._clauser.rest())])]
+        return [*clauses, *filter(None, [self._said(self._clauser.rest())])]
 
     def _clauses(self, text: str) -> list[str]:
         if self._plain.took_back:
             self.thinks_first = True
             self._clauser.forget()
-        return [self._tidy(clause) for clause in self._clauser.feed(text)] if text else []
+        return [self._said(clause) for clause in self._clauser.feed(text)] if text else []
 
-    def _tidy(self, clause: str) -> str:
-        """Without the gaps that marks leave behind."""
+    def _said(self, clause: str) -> str:
+        """Without the gaps that marks leave behind, and as it is said."""
         clause = _GAP.sub(" ", clause)
-        return clause if self._french else _BEFORE_MARK.sub("", clause)
+        clause = clause if self._french else _BEFORE_MARK.sub("", clause)
+        for form in self._forms:
+            clause = form(clause)
+        return clause

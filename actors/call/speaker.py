@@ -8,9 +8,11 @@ from typing import Any, ClassVar
 from thespian.actors import ActorAddress
 
 from actors.call.member import SessionMember
+from actors.call.pronunciation import pronounced
 from actors.media.audio import AudioFormat
 from actors.messages import Audio, AudioEnd, CancelSpeech, EndUtterance, OpenSpeaker, SegmentSpoken, Speak
 from actors.providers.spec import Kind, SegmentAudio, SegmentDone
+from config.assistant import Speech
 
 STOPPED = "the voice stopped in the middle"
 
@@ -28,9 +30,11 @@ class Speaker(SessionMember):
         self._owed: deque[tuple[int, int]] = deque()  # (utterance, segment), in order
         self._ending: deque[int] = deque()  # utterances that end with the last of their segments owed
         self._begun = False  # the segment owed next has audio already
+        self._pronounced = pronounced(Speech())
 
     def receiveMsg_OpenSpeaker(self, message: OpenSpeaker, sender: ActorAddress) -> None:
         self._transport, self._audio, services = message.transport, message.audio, message.services.value
+        self._pronounced = pronounced(message.speech)
         self.hold(
             message.choice,
             message.stalls,
@@ -42,7 +46,7 @@ class Speaker(SessionMember):
         self._owed.append((message.utterance, message.segment))
         if len(self._owed) == 1:
             self._expect()
-        self.session.speak(message.segment, message.text)
+        self.session.speak(message.segment, self._pronounced(message.text))
 
     def receiveMsg_EndUtterance(self, message: EndUtterance, sender: ActorAddress) -> None:
         self._ending.append(message.utterance)

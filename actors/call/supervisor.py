@@ -345,7 +345,8 @@ class Call(Dispatcher):
         if role == "responder":
             return OpenResponder(choice, assistant.language, assistant.speech, assistant.stalls, services)
         transport = self._members["transport"]
-        return OpenSpeaker(choice, wire.format, assistant.language, transport, assistant.stalls, services)
+        spoken = assistant.language, assistant.speech
+        return OpenSpeaker(choice, wire.format, *spoken, transport, assistant.stalls, services)
 
     def _breaker(self, role: str, provider: int) -> str:
         """The key of the breaker of a provider, by its number in the role's chain."""

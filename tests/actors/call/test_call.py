@@ -115,3 +115,17 @@ async def test_a_drained_call_hears_the_goodbye(theatre: Theatre):
     theatre.system.tell(theatre.switchboard, HangUpAll("drained", last_words=True))
     await phone.hears("closing time")
     assert (await theatre.ended(phone)).reason == "drained"
+
+
+async def test_what_is_said_is_plain_pronounced_and_stored_as_words(theatre: Theatre):
+    written = (
+        "<think>\nHm. What now?\n</think>\n\n**SQL** is at [our site](http://x.org/a) now \U0001f600. Call 555-0123!"
+    )
+    speech = {"phone_numbers": "digits", "pronunciations": {"SQL": "sequel"}}
+    phone = theatre.call(greeting="", llm={"provider": "fake", "reply": written}, speech=speech)
+    phone.say("what")
+    await phone.hears("sequel is at our site now. Call 5 5 5, 0 1 2 3!")
+    assert await theatre.lines(phone, 2) == [
+        ("user", "what"),
+        ("assistant", "SQL is at our site now. Call 5 5 5, 0 1 2 3!"),
+    ]
