@@ -71,6 +71,7 @@ OWN_TEXTS = (  # fields of an assistant that are said as they stand, as are thos
 )
 Said = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
 Words = Annotated[tuple[str, ...], OneOrMany()]
+WordsOrNull = Annotated[tuple[str, ...] | None, OneOrMany()]
 Spoken = Annotated[tuple[Said, ...], Field(min_length=1), OneOrMany()]
 
 
@@ -86,12 +87,16 @@ class BargeIn(Model):
     """What happens when the caller speaks over the assistant."""
 
     enabled: bool = Field(True, description="the caller may interrupt")
-    decide_ms: int = Field(500, ge=50, le=3000, description="voice for this long confirms an interruption")
-    min_words: int = Field(1, ge=1, le=10, description="so many words confirm it earlier")
-    ignored_words: Words = Field(
-        ("mhm", "uh-huh", "yeah", "ok", "okay", "hm"),
+    decide_ms: int = Field(500, ge=50, le=3000, description="a sound that is over so soon was none: we go on")
+    hold_ms: int = Field(2500, ge=50, le=30_000, description="a voice that says no words is waited for so long")
+    min_words: int = Field(1, ge=1, le=10, description="so many words are an interruption")
+    ignored_words: WordsOrNull = Field(
+        None,
         max_length=1000,
-        description="words that only show that somebody listens: they interrupt nothing",
+        description="words that only show that somebody listens: they interrupt nothing; null: those of the language",
+    )
+    answer_ms: int = Field(
+        1500, ge=0, le=10_000, description="said so shortly before the end of what is said, they are an answer"
     )
 
 
@@ -237,7 +242,7 @@ class AssistantConfig(Model):
         for index, prompt in enumerate(self.idle.prompts):
             if not prompt:
                 yield Problem(("idle", "prompts", index), "says nothing: leave it out", fatal=False)
-        for index, word in enumerate(self.barge_in.ignored_words):
+        for index, word in enumerate(self.barge_in.ignored_words or ()):
             if len(word.split()) != 1:
                 yield Problem(("barge_in", "ignored_words", index), f"{word!r:.40} is not one word", fatal=False)
 

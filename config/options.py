@@ -28,11 +28,12 @@ class OneOrMany(BeforeValidator):
     kind = "text, or a list of texts"
 
     def __init__(self) -> None:
-        super().__init__(lambda value: value if isinstance(value, list | tuple) else (value,))
+        super().__init__(lambda value: value if value is None or isinstance(value, list | tuple) else (value,))
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
-        many = handler(schema)
-        return {"anyOf": [many["items"], many]}
+        known = handler(schema)
+        many = next(kind for kind in known.get("anyOf", [known]) if "items" in kind)
+        return {"anyOf": [many["items"], many, *(kind for kind in known.get("anyOf", []) if kind is not many)]}
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ class Conversation:
         self.endpointing = Endpointing(
             scene, assistant, self.hearing, self.keys, self.history, self.questions, self.speaking
         )
-        self.interruption = Interruption(scene, assistant.barge_in, self.hearing, self.speaking)
+        self.interruption = Interruption(scene, assistant, self.hearing, self.speaking)
         self.closing = Closing(scene, assistant, self.endpointing, self.speaking)
 
     @property
@@ -155,6 +155,8 @@ class Conversation:
         if flushed:
             self.speaking.stopped(utterance, heard_ms)
             self.endpointing.settled()
+        elif self.delivery.is_current(utterance):
+            self.speaking.position.correct(heard_ms)
 
     def dtmf(self, now: float, key: str | Digits) -> None:
         """A key: like a word, it takes the floor."""

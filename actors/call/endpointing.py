@@ -103,6 +103,8 @@ class Endpointing:
             self._speaking.ask(self._history.question_with(Wording.of(words)), began_s)
         elif self._history.question:  # only a sound while we were thinking: the question stands
             self._speaking.ask(self._history.question, began_s)
+        elif self._speaking.was_cut:
+            self._speaking.repeat()
         elif voice_ms >= NOISE_MS and self._assistant.not_understood:
             self._speaking.say(self._assistant.not_understood, Purpose.PROMPT)
         else:

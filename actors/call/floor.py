@@ -13,9 +13,9 @@ and end; the transcriber reports words and may say itself that the turn is over.
               question, with the words of the same turn: a turn that is over before they are waits for them here.
 - THINKING    a question was asked, or a text given to the voice; nothing is audible yet.
 - SPEAKING    the caller hears the assistant.
-- DECIDING    the caller makes a sound while we think or speak: playout is paused at once. Words that count, or a voice
-              that lasts `decide_ms`, take the floor (what was not heard is thrown away); anything else (a cough, "mhm")
-              gives it back, and playout goes on where it stopped.
+- DECIDING    the caller makes a sound while we think or speak: playout is paused at once. Words that are meant to be
+              heard take the floor (what was not heard is thrown away); anything else (a cough, "mhm", a voice that
+              says nothing) gives it back, and playout goes on where it stopped.
 - ENDING      the assistant's last words; nothing interrupts them.
 - ENDED       the call is over.
 
@@ -56,7 +56,7 @@ class Input(Enum):
     KEYS_OVER = auto()  # timer, or the end key: no further key is to be expected
     TYPED = auto()  # the caller has typed something
     ENDPOINT = auto()  # timer: the silence has lasted long enough
-    DECISION_DUE = auto()  # timer: the sound has lasted `decide_ms`, or is over
+    DECISION_DUE = auto()  # timer: the sound has lasted `decide_ms` or `hold_ms`, or is over
     FILLER_DUE = auto()  # timer: the caller has waited for us in silence
     IDLE = auto()  # timer: nobody has said anything
     LAST_WORDS_DUE = auto()  # timer: the last words should have been heard
@@ -145,25 +145,27 @@ _CELLS: tuple[tuple[Floor, Input, str, Floor], ...] = (
     (_F.KEYING, _I.AWAIT_KEYS, "", _F.KEYING),
     (_F.KEYING, _I.ASK, "", _F.THINKING),
     (_F.THINKING, _I.VOICE_STARTED, "interruption.consider", _F.THINKING),
+    (_F.THINKING, _I.VOICE_ENDED, "interruption.ask_for_words", _F.THINKING),
     (_F.THINKING, _I.WORDS, "interruption.weigh_words", _F.THINKING),
     (_F.THINKING, _I.KEY, "interruption.take_floor_for_keys", _F.THINKING),
     (_F.THINKING, _I.TYPED, "interruption.take_floor_for_text", _F.THINKING),
     (_F.THINKING, _I.AWAIT_KEYS, "", _F.KEYING),
     (_F.THINKING, _I.FILLER_DUE, "speaking.fill_silence", _F.THINKING),
     (_F.THINKING, _I.PLAYOUT_STARTED, "speaking.become_audible", _F.SPEAKING),
-    (_F.THINKING, _I.PLAYOUT_DONE, "speaking.finish", _F.THINKING),
+    (_F.THINKING, _I.PLAYOUT_DONE, "interruption.finish", _F.THINKING),
     (_F.THINKING, _I.PAUSE, "interruption.pause", _F.DECIDING),
     (_F.THINKING, _I.HEAR, "", _F.HEARING),
     (_F.THINKING, _I.SETTLE, "endpointing.settle", _F.SETTLING),
     (_F.THINKING, _I.REST, "speaking.listen", _F.LISTENING),
     (_F.SPEAKING, _I.VOICE_STARTED, "interruption.consider", _F.SPEAKING),
+    (_F.SPEAKING, _I.VOICE_ENDED, "interruption.ask_for_words", _F.SPEAKING),
     (_F.SPEAKING, _I.WORDS, "interruption.weigh_words", _F.SPEAKING),
     (_F.SPEAKING, _I.TURN_OVER, "interruption.forget_words", _F.SPEAKING),
     (_F.SPEAKING, _I.KEY, "interruption.take_floor_for_keys", _F.SPEAKING),
     (_F.SPEAKING, _I.TYPED, "interruption.take_floor_for_text", _F.SPEAKING),
     (_F.SPEAKING, _I.AWAIT_KEYS, "", _F.KEYING),
     (_F.SPEAKING, _I.FILLER_DUE, "speaking.fill_gap", _F.SPEAKING),
-    (_F.SPEAKING, _I.PLAYOUT_DONE, "speaking.finish", _F.SPEAKING),
+    (_F.SPEAKING, _I.PLAYOUT_DONE, "interruption.finish", _F.SPEAKING),
     (_F.SPEAKING, _I.PAUSE, "interruption.pause", _F.DECIDING),
     (_F.SPEAKING, _I.HEAR, "", _F.HEARING),
     (_F.SPEAKING, _I.SETTLE, "endpointing.settle", _F.SETTLING),
@@ -176,7 +178,7 @@ _CELLS: tuple[tuple[Floor, Input, str, Floor], ...] = (
     (_F.DECIDING, _I.AWAIT_KEYS, "", _F.KEYING),
     (_F.DECIDING, _I.DECISION_DUE, "interruption.decide", _F.DECIDING),
     (_F.DECIDING, _I.PLAYOUT_STARTED, "speaking.become_audible", _F.DECIDING),
-    (_F.DECIDING, _I.PLAYOUT_DONE, "interruption.finish", _F.DECIDING),
+    (_F.DECIDING, _I.PLAYOUT_DONE, "interruption.finish_undecided", _F.DECIDING),
     (_F.DECIDING, _I.HEAR, "", _F.HEARING),
     (_F.DECIDING, _I.SETTLE, "endpointing.settle", _F.SETTLING),
     (_F.DECIDING, _I.RESUME_SPEECH, "", _F.SPEAKING),
@@ -201,9 +203,9 @@ _PASSED: tuple[tuple[Floor, tuple[Input, ...]], ...] = (
     (_F.SETTLING, (_I.LAST_WORDS_DUE, _I.PLAYOUT_STARTED, _I.PLAYOUT_DONE, _I.MEMBER_BACK)),
     (_F.KEYING, (_I.VOICE_ENDED, _I.TURN_ENDING, _I.TURN_OVER, _I.KEY, _I.ENDPOINT, _I.DECISION_DUE, _I.FILLER_DUE)),
     (_F.KEYING, (_I.IDLE, _I.LAST_WORDS_DUE, _I.PLAYOUT_STARTED, _I.PLAYOUT_DONE, _I.MEMBER_BACK)),
-    (_F.THINKING, (_I.VOICE_ENDED, _I.TURN_ENDING, _I.TURN_OVER, _I.KEYS_OVER, _I.ENDPOINT, _I.DECISION_DUE)),
+    (_F.THINKING, (_I.TURN_ENDING, _I.TURN_OVER, _I.KEYS_OVER, _I.ENDPOINT, _I.DECISION_DUE)),
     (_F.THINKING, (_I.IDLE, _I.LAST_WORDS_DUE, _I.MEMBER_BACK)),
-    (_F.SPEAKING, (_I.VOICE_ENDED, _I.TURN_ENDING, _I.KEYS_OVER, _I.ENDPOINT, _I.DECISION_DUE)),
+    (_F.SPEAKING, (_I.TURN_ENDING, _I.KEYS_OVER, _I.ENDPOINT, _I.DECISION_DUE)),
     (_F.SPEAKING, (_I.IDLE, _I.LAST_WORDS_DUE, _I.PLAYOUT_STARTED, _I.MEMBER_BACK)),
     (_F.DECIDING, (_I.VOICE_STARTED, _I.TURN_ENDING, _I.KEYS_OVER, _I.ENDPOINT, _I.FILLER_DUE)),
     (_F.DECIDING, (_I.IDLE, _I.LAST_WORDS_DUE, _I.MEMBER_BACK)),

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from actors.call.effects import Effect, To
+from actors.call.listening import Listening
 from actors.call.words import Words
 from actors.messages import Acknowledge, Finalize, Transcript
-from config.assistant import BargeIn
 
 VAD_HANGOVER_MS = 100  # a voice that has paused for this long is reported as ended
 
@@ -46,9 +46,9 @@ class Hearing:
         """Whether there are words, which the caller began to say at this moment or later."""
         return bool(self.text) and (self._words.began_s or 0.0) >= moment_s
 
-    def interrupts(self, barge_in: BargeIn) -> bool:
-        """Whether the words so far are meant to interrupt, and not just a sign that the caller listens."""
-        return barge_in.enabled and self._words.count(barge_in.ignored_words) >= barge_in.min_words
+    def words_beside(self, listening: Listening) -> int:
+        """How many words were said so far that do not only show that the caller listens."""
+        return self._words.count(listening)
 
     def voice_started(self, now: float, at_ms: float) -> None:
         """A transcriber that was asked and has not begun to answer waits for the rest."""

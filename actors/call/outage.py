@@ -29,6 +29,9 @@ class Outage:
     def any_away(self) -> bool:
         return bool(self._away)
 
+    def is_away(self, role: Role) -> bool:
+        return role in self._away
+
     def lost(self, role: Role) -> None:
         self._away.add(role)
 

@@ -49,6 +49,12 @@ class Questions:
         """To a new responder; `said` is what the old one had said already."""
         self._send(self._history.question, said)
 
+    def go_on(self, said: str) -> None:
+        """With an answer that was cancelled though nobody wanted that; `said` is what is known of it."""
+        self.open = True
+        self._number += 1
+        self._do(To("responder", Ask(Question(self._number, self._history.before_the_answer(), said))))
+
     def ask_ahead(self, words: str) -> None:
         """The turn is probably over with these words."""
         if words and not self._ahead and not self.spending.refusal():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from actors.call.delivery import Delivery
 from actors.call.floor import Input
 from actors.call.hearing import Hearing
@@ -9,6 +11,7 @@ from actors.call.history import History
 from actors.call.idle import Idleness
 from actors.call.latency import TurnLatency
 from actors.call.outage import Outage
+from actors.call.position import Position, from_the_clause_at
 from actors.call.questions import Questions
 from actors.call.scene import Scene
 from actors.call.utterance import Purpose
@@ -16,6 +19,16 @@ from actors.errors import Result, Termination
 from actors.messages import Answer, AnswerDone, AnswerStarted, Clause, SegmentSpoken
 from actors.wording import Wording
 from config.assistant import AssistantConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """An utterance that was interrupted: its clauses from the one that was cut, and all that was known of it."""
+
+    unheard: tuple[str, ...]
+    said: str
+    complete: bool
+    then_end: Termination | None
 
 
 class Speaking:
@@ -30,12 +43,16 @@ class Speaking:
         self.outage = Outage(scene.do, self.delivery, assistant)
         self.latency = TurnLatency(scene.do)
         self.idleness = Idleness(scene.do, assistant.idle)
+        self.position = Position()
         self.then_end: Termination | None = None  # the call ends once this utterance was heard
+        self._cut: Cut | None = None  # what the caller has interrupted, and has said nothing since
+        self._cut_end: Termination | None = None
 
     # --- what begins it -------------------------------------------------------------------------------------------
 
     def ask(self, question: Wording, began_s: float) -> None:
         """A question, which the caller began at `began_s`."""
+        self._cut = None
         self._scene.turn += 1
         self.delivery.begin(Purpose.ANSWER, self._scene.turn)
         self._scene.feed(Input.ASK)
@@ -51,6 +68,7 @@ class Speaking:
 
     def utter(self, text: str, purpose: Purpose) -> None:
         """A text as an utterance by itself, whoever has the floor."""
+        self._cut = None
         self.delivery.begin(purpose, self._scene.turn)
         self.delivery.speak(text)
         self.delivery.complete()
@@ -61,6 +79,25 @@ class Speaking:
         else:
             self._scene.feed(Input.REST)
 
+    @property
+    def was_cut(self) -> bool:
+        """The caller has interrupted, and has said nothing since."""
+        return self._cut is not None
+
+    def repeat(self) -> None:
+        """It came to nothing: go on with the clause that was cut."""
+        assert self._cut is not None
+        cut, self._cut = self._cut, None
+        self.delivery.begin(Purpose.REPEAT, self._scene.turn)
+        self._scene.feed(Input.SAY)
+        for text in cut.unheard:
+            self.delivery.speak(text)
+        if cut.complete:
+            self.then_end = cut.then_end
+            self.delivery.complete()
+        else:
+            self._questions.go_on(cut.said)
+
     def prompt(self) -> None:
         """Nobody has said anything for a while."""
         if self.outage.any_away:  # who is not heard is not silent
@@ -69,6 +106,11 @@ class Speaking:
             self.say(prompt, Purpose.PROMPT)
         else:
             self._scene.feed(Input.NOBODY)
+
+    @property
+    def left_ms(self) -> float:
+        """How much of what is said is still to be heard; infinite if that is not known."""
+        return self.position.left_ms(self.delivery.utterance, self._scene.now)
 
     # --- what the members tell ------------------------------------------------------------------------------------
 
@@ -113,6 +155,8 @@ class Speaking:
         """It is known what was heard of an utterance that was thrown away."""
         if (stopped := self.delivery.stopped(utterance)) is not None:
             self._history.remember_heard(stopped, stopped.heard_text(heard_ms), interrupted=True)
+            unheard = from_the_clause_at(stopped, heard_ms)
+            self._cut = Cut(unheard, stopped.text, stopped.complete, self._cut_end) if unheard else None
 
     def ask_once_more(self, with_work: bool) -> None:
         """The responder has a successor, who gets the question again, unless it is what kills them."""
@@ -147,6 +191,7 @@ class Speaking:
         if (utterance := self.delivery.utterance) and not utterance.started:
             utterance.started, utterance.started_s = True, self._scene.now
             self.outage.answered()
+            self.position.begin(self._scene.now)
             if utterance.purpose is Purpose.ANSWER:
                 self.latency.audible(self._scene.now, utterance.turn)
             self._history.remember_caller(self._scene.turn)
@@ -174,6 +219,11 @@ class Speaking:
     def fill_gap(self) -> None:
         if self.delivery.starves:
             self.outage.due(self._scene.turn)
+
+    def interrupt(self) -> None:
+        """The caller takes the floor."""
+        self._cut_end, self.then_end = self.then_end, None  # an answer that would have ended the call is not heard
+        self.drop()
 
     def drop(self) -> None:
         """Fall silent, and forget what was not heard."""

@@ -22,6 +22,7 @@ class Purpose(Enum):
     GREETING = "greeting"
     ANSWER = "answer"
     PROMPT = "prompt"  # idle prompts, "I did not understand"
+    REPEAT = "repeat"  # what an interruption that came to nothing has cut
     CLOSING = "closing"  # the last words: the call ends when they were heard
 
 

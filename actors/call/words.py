@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from actors.call.listening import Listening
 
 
 class Words:
@@ -43,6 +43,7 @@ class Words:
         self._finals, self._interim, self.began_s = [], "", None
         return text
 
-    def count(self, ignored: Collection[str] = ()) -> int:
+    def count(self, listening: Listening) -> int:
         """How many words there are beside those that only show that somebody listens."""
-        return sum(word.strip(".,!?").lower() not in ignored for word in self.text.split())
+        finals = sum(listening.count(text) for text in self._finals)
+        return finals + listening.count(self._interim, unfinished=True)

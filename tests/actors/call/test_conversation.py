@@ -180,15 +180,6 @@ def test_a_cough_or_a_sign_of_listening_gives_the_floor_back(stage: Stage, words
     assert not stage.sent(FlushPlayout)
 
 
-def test_a_voice_that_lasts_takes_the_floor_without_words(stage: Stage):
-    stage.caller_says("tell me a story")
-    stage.answer("Once upon a time.")
-    stage.do("playout_started", stage.deliver())
-    stage.do("voice_started", 5000)
-    assert stage.sent(FlushPlayout, stage.wait(0.5))
-    assert stage.floor is Floor.HEARING
-
-
 def test_a_caller_who_goes_on_before_the_answer_is_one_turn(stage: Stage):
     stage.heard_on_flush = 0.0
     stage.caller_says("I would like")

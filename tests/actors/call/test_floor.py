@@ -17,6 +17,7 @@ from actors.messages import AnswerDone, Ask, Clause, FlushPlayout, Transcript
 from tests.actors.call import (
     test_conversation,
     test_floor_cells,
+    test_interruption,
     test_keys,
     test_late_events,
     test_outages,
@@ -27,6 +28,7 @@ from tests.actors.call.stage import Stage, assistant
 
 MODULES = (
     test_floor_cells,
+    test_interruption,
     test_keys,
     test_conversation,
     test_late_events,
