@@ -37,16 +37,16 @@ class History:
         asked = (ChatMessage("user", question),) if question else ()
         return (*self._system, *self.spending.recent(self.lines), *asked)
 
-    def withhold(self) -> None:
-        """No model takes the question: it was said, but is given to none with those that follow, either."""
-        self._is_withheld = True
-
     def before_the_answer(self) -> tuple[ChatMessage, ...]:
         """Likewise, for a model that shall go on with its last answer."""
         last = len(self.lines)
         while last and self.lines[last - 1].role == "assistant":
             last -= 1
         return (*self._system, *self.spending.recent(self.lines[:last]))
+
+    def withhold(self) -> None:
+        """No model takes the question: it was said, but is given to none with those that follow, either."""
+        self._is_withheld = True
 
     def remember_caller(self, turn: int) -> None:
         if self.question:
