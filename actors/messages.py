@@ -236,10 +236,12 @@ class AnswerStarted:
 
 @dataclass(frozen=True, slots=True)
 class AnswerDone:
-    """Responder -> Call: the answer is complete; with `hang_up` the call ends once it was heard."""
+    """Responder -> Call: no more comes of the answer; with `hang_up` the call ends once it was heard. `flaw`: why it is
+    not whole, or has no words, also when it was asked once more; such as "length", "content_filter" or "empty"."""
 
     turn: int
     hang_up: bool
+    flaw: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,7 +183,7 @@ class Stalls(Model):
     connect_ms: int = Field(3000, ge=100, le=600_000, description="a session that does not open")
     stt_ms: int = Field(1500, ge=100, le=600_000, description="speech without any result")
     first_token_ms: int = Field(4000, ge=100, le=600_000, description="a question without the first word of an answer")
-    next_token_ms: int = Field(500, ge=50, le=600_000, description="an answer that stops in mid-sentence")
+    next_token_ms: int = Field(2000, ge=50, le=600_000, description="an answer that stops in mid-sentence")
     tts_ms: int = Field(700, ge=50, le=600_000, description="a sentence without its next audio")
     filler_ms: int = Field(
         2000, ge=500, le=600_000, description="the caller waits for so long in silence before `filler_message` is said"

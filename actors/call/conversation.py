@@ -232,9 +232,11 @@ class Conversation:
         """Whether a member that has ended is of any further use."""
         return self.floor is not Floor.ENDED and (self.floor is not Floor.ENDING or role == "speaker")
 
-    def lost(self, now: float, role: Role) -> None:
-        """The member has failed; a successor is on its way."""
+    def lost(self, now: float, role: Role, refused: bool = False) -> None:
+        """The member has failed; a successor is on its way. `refused`: it has refused some of its work."""
         self._at(now)
+        if refused and role == "speaker":
+            self.delivery.doubt()
         self.outage.lost(role)
 
     def ready(self, now: float, role: Role) -> None:

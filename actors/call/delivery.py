@@ -18,6 +18,8 @@ class Delivery:
         self.utterance: Utterance | None = None
         self._aside = 0  # number of what is said while the caller waits for the utterance; no part of the conversation
         self._thrown: dict[int, Utterance] = {}  # what was heard of them is not known yet
+        self._doubts = False  # whether what is refused is the first of what is owed
+        self._careful = False  # the voice is given a sentence when it has spoken the one before
         self._numbers = 0  # of utterances and segments: never the same twice in a call
 
     @property
@@ -49,17 +51,33 @@ class Delivery:
 
     def begin(self, purpose: Purpose, turn: int) -> None:
         self.utterance = Utterance(self._number(), purpose, turn)
+        self._careful = False
 
     def speak(self, text: str) -> None:
         assert self.utterance is not None
+        is_owed = self.utterance.pending is not None
         segment = self.utterance.add(self._number(), text)
-        self._do(To("speaker", Speak(self.utterance.number, segment.number, text)))
+        segment.waits = self._careful and is_owed
+        if not segment.waits:
+            self._do(To("speaker", Speak(self.utterance.number, segment.number, text)))
 
     def complete(self) -> None:
         """No further text will come."""
         assert self.utterance is not None
         self.utterance.complete = True
-        self._do(To("speaker", EndUtterance(self.utterance.number)))
+        self._end_utterance()
+
+    def give_waiting(self) -> None:
+        """The voice has spoken a segment: the next one, if it waits for that."""
+        if self._careful and self.utterance is not None and (segment := self.utterance.pending) and segment.waits:
+            segment.waits = False
+            self._do(To("speaker", Speak(self.utterance.number, segment.number, segment.text)))
+            self._end_utterance()
+
+    def _end_utterance(self) -> None:
+        utterance = self.utterance
+        if utterance and utterance.complete and not any(segment.waits for segment in utterance.segments):
+            self._do(To("speaker", EndUtterance(utterance.number)))
 
     def interject(self, text: str) -> None:
         """Say something while the rest of the utterance is waited for, before it begins, or before there is one."""
@@ -84,16 +102,23 @@ class Delivery:
         if number == self._aside:
             self._aside = 0
 
+    def doubt(self) -> None:
+        """The voice has refused a segment, and does not say which of those that it was given."""
+        self._doubts = True
+
     def speak_once_more(self, skip: str = "") -> None:
-        """A new speaker takes over: give it what its predecessor owed, but for the segment with the text `skip`."""
+        """A new speaker takes over: give it what its predecessor owed, but for the segment with the text `skip`. If it
+        may be any of several, all are given, but one by one from now on: then it is known."""
+        doubts, self._doubts = self._doubts, False
         if self._aside:
             self._drop_aside()
         if self.utterance is None:
             return
+        if skip and doubts and sum(not (segment.done or segment.waits) for segment in self.utterance.segments) > 1:
+            self._careful, skip = True, ""
         for text in self.utterance.cut(skip):
             self.speak(text)
-        if self.utterance.complete:
-            self._do(To("speaker", EndUtterance(self.utterance.number)))
+        self._end_utterance()
 
     def throw_away(self) -> None:
         """Fall silent, and forget what was not heard."""

@@ -115,6 +115,10 @@ class Dictation:
         self._settled_ms, self._settled_text = self._owed_ms, text
         return [Transcript(text, True, self._owed_ms), TurnEnded()]
 
+    def lives(self) -> None:
+        """It has said something that carries no words."""
+        self._alive = True
+
     def take_life(self) -> bool:
         """Whether it has said anything since this was asked last."""
         alive, self._alive = self._alive, False

@@ -75,10 +75,18 @@ class Unasked:
 
 
 @dataclass(frozen=True, slots=True)
+class Flawed:
+    """The answer to question `turn` is not whole, or there is none: `reason` is a word such as length or empty."""
+
+    turn: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """Hang up: the conversation is over."""
 
     termination: Termination
 
 
-Effect = To | SetTimer | CancelTimer | Said | Measured | Speculated | Filled | Unasked | End
+Effect = To | SetTimer | CancelTimer | Said | Measured | Speculated | Filled | Unasked | Flawed | End

@@ -17,7 +17,7 @@ from actors.call.watch import StallCheck, StallWatch
 from actors.errors import ProviderCrashed, ProviderError, Remedy
 from actors.loop.actor import LoopActor, TaskFailed
 from actors.messages import ChildFailed, MemberReady, Speak
-from actors.providers.spec import Emit, Kind, Session, SessionFailed
+from actors.providers.spec import Alive, Emit, Kind, Session, SessionFailed
 from actors.services.shared import Services
 from config.assistant import ProviderChoice, Stalls
 from config.errors import BadInput
@@ -102,6 +102,7 @@ class SessionMember(Member):
     handled, counted and supervised like every other message. `watch` knows what the provider owes."""
 
     kind: ClassVar[Kind]
+    alive_s: ClassVar[float] = 10.0  # so long signs of life are believed, and nothing else comes
 
     def __init__(self) -> None:
         super().__init__()
@@ -157,6 +158,9 @@ class SessionMember(Member):
     def receiveMsg_StallCheck(self, message: StallCheck, sender: ActorAddress) -> None:
         if self.watch.overdue():
             self.overdue()
+
+    def receiveMsg_Alive(self, message: Alive, sender: ActorAddress) -> None:
+        self.watch.alive(self.alive_s, message.busy)
 
     def overdue(self) -> None:
         """What is owed has not come in time."""

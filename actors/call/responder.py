@@ -1,7 +1,13 @@
-"""Thinks: a question in, an answer out, clause by clause."""
+"""Thinks: a question in, an answer out, clause by clause.
+
+An answer without a word that could be said (empty, blanks, a refusal, nothing but thoughts) is asked for once more;
+then the call is told that there is none.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from thespian.actors import ActorAddress
@@ -9,8 +15,12 @@ from thespian.actors import ActorAddress
 from actors.call.member import SessionMember
 from actors.call.phrasing import Phrasing
 from actors.messages import AnswerDone, AnswerStarted, Ask, CancelAnswer, Clause, OpenResponder, TokensUsed
-from actors.providers.spec import Answered, Kind, Token, Usage
+from actors.providers.spec import Answered, Kind, Question, Token, Usage
 from config.assistant import Speech
+
+NO_ANSWER = "no first word of the answer"
+MOST_CHARACTERS = 50_000  # of one answer: an hour of speech
+_WORD = re.compile(r"\w")
 
 
 class Responder(SessionMember):
@@ -18,11 +28,15 @@ class Responder(SessionMember):
 
     role = "responder"
     kind: ClassVar[Kind] = "llm"
+    alive_s: ClassVar[float] = 30.0  # it may think
 
     def __init__(self) -> None:
         super().__init__()
         self._turn = 0  # being answered; 0: none
         self._started = False
+        self._question: Question | None = None  # if the answer may be asked for once more
+        self._spoke = False  # something of it
+        self._characters = 0
         self._speech, self._language = Speech(), ""
         self._phrasing = Phrasing(self._speech, "")
 
@@ -38,7 +52,8 @@ class Responder(SessionMember):
     def receiveMsg_Ask(self, message: Ask, sender: ActorAddress) -> None:
         question = message.question
         self._turn, self._started = question.turn, False
-        self._phrasing = Phrasing(self._speech, self._language, not question.said, self._phrasing.thinks_first)
+        self._question, self._spoke = question, bool(question.said)
+        self._begin(first=not question.said)
         self._expect_answer()
         self.session.ask(question)
 
@@ -53,16 +68,15 @@ class Responder(SessionMember):
             self._started = True
             self.tell(AnswerStarted(event.turn))
         self.watch.came_and_expect("next", self.stalls.next_token_ms, "the answer stopped in the middle")
-        for clause in self._phrasing.feed(event.text):
-            self.tell(Clause(event.turn, clause))
+        self._say(self._phrasing.feed(event.text))
+        self._characters += len(event.text)
+        if self._characters > MOST_CHARACTERS:
+            self.session.cancel()
+            self._end(Answered(event.turn, flaw="length"))
 
     def receiveMsg_Answered(self, event: Answered, sender: ActorAddress) -> None:
-        if event.turn != self._turn:
-            return
-        self._done()
-        for clause in self._phrasing.end():
-            self.tell(Clause(event.turn, clause))
-        self.tell(AnswerDone(event.turn, event.hang_up))
+        if event.turn == self._turn:
+            self._end(event)
 
     def receiveMsg_Usage(self, event: Usage, sender: ActorAddress) -> None:
         self.tell(TokensUsed(event.tokens))
@@ -70,9 +84,32 @@ class Responder(SessionMember):
     def session_opened(self) -> None:
         self._expect_answer()
 
+    def _begin(self, first: bool) -> None:
+        self._phrasing = Phrasing(self._speech, self._language, first, self._phrasing.thinks_first)
+        self._characters = 0
+
+    def _say(self, clauses: Iterable[str]) -> None:
+        for clause in clauses:
+            if _WORD.search(clause):
+                self._spoke = True
+                self.tell(Clause(self._turn, clause))
+
+    def _end(self, event: Answered) -> None:
+        self._say(self._phrasing.end())
+        question, self._question = self._question, None
+        is_empty = not (self._spoke or event.hang_up)
+        if is_empty and question is not None:
+            self._begin(first=True)
+            if self.opened:
+                self.watch.expect("first", self.stalls.first_token_ms, NO_ANSWER)
+            self.session.ask(question)
+            return
+        self._done()
+        self.tell(AnswerDone(event.turn, event.hang_up, event.flaw or ("empty" if is_empty else "")))
+
     def _expect_answer(self) -> None:
         if self._turn and self.opened and not self._started:
-            self.watch.expect("first", self.stalls.first_token_ms, "no first word of the answer")
+            self.watch.expect("first", self.stalls.first_token_ms, NO_ANSWER)
 
     def inspect(self) -> dict[str, Any]:
         return {**super().inspect(), "answering_turn": self._turn, "started": self._started}

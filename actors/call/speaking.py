@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from actors.call.delivery import Delivery
+from actors.call.effects import Flawed
 from actors.call.floor import Input
 from actors.call.hearing import Hearing
 from actors.call.history import History
@@ -128,11 +129,24 @@ class Speaking:
                 if self.delivery.utterance and not self.delivery.utterance.segments:
                     self.latency.first_clause(self._scene.now, self._scene.turn)
                 self.delivery.speak(text)
-            case AnswerDone(hang_up=hang_up):
+            case AnswerDone(hang_up=hang_up, flaw=flaw):
                 self._questions.open = False
                 if hang_up:
                     self.then_end = Termination(Result.SUCCESS, "assistant_hung_up")
+                if flaw:
+                    self._own_up(flaw)
                 self._complete()
+
+    def _own_up(self, flaw: str) -> None:
+        """There is no answer, or not all of it. Who hears nothing of one is asked to say it again, if he does not
+        speak already."""
+        self._scene.do(Flawed(self._scene.turn, flaw))
+        if not self.delivery.owed and not self._hearing.voice:
+            self._ask_again()
+
+    def _ask_again(self) -> None:
+        if self._assistant.ask_again:
+            self.delivery.speak(self._assistant.ask_again)
 
     def _complete(self) -> None:
         if self.delivery.utterance and self.delivery.utterance.segments:
@@ -145,6 +159,8 @@ class Speaking:
         """The speaker has sent audio to the transport."""
         if self.delivery.utterance is not None and self.delivery.is_current(message.utterance):
             self.delivery.utterance.delivered(message.segment, message.ms, message.words, message.done)
+            if message.done:
+                self.delivery.give_waiting()
 
     def dry(self, utterance: int) -> None:
         """The caller has heard all that there is of it: a gap begins."""
@@ -169,7 +185,7 @@ class Speaking:
         self._questions.open = False
         self._history.withhold()
         if not utterance.segments:
-            self.delivery.speak(self._assistant.ask_again)
+            self._ask_again()
         self._complete()
 
     def caller_acts(self) -> None:

@@ -21,6 +21,7 @@ from actors.call.effects import (
     Effect,
     End,
     Filled,
+    Flawed,
     Measured,
     Role,
     Said,
@@ -38,7 +39,7 @@ from actors.call.responder import Responder
 from actors.call.speaker import Speaker
 from actors.call.transcriber import Transcriber
 from actors.call.transport import Transport
-from actors.errors import ProviderCrashed, ProviderError, Result, Termination
+from actors.errors import ProviderCrashed, ProviderError, Remedy, Result, Termination
 from actors.loop.local import Local
 from actors.loop.timers import Timer
 from actors.media.inbound import hearing_format
@@ -280,7 +281,7 @@ class Call(Dispatcher):
         self._record("member_failed", role=role, code=error.code, detail=str(error), then=type(decision).__name__)
         match decision:
             case Restart(delay_s=delay_s, with_work=with_work):
-                self.conversation.lost(now, role)
+                self.conversation.lost(now, role, error.remedy is Remedy.REFUSED)
                 if role == "transcriber":
                     self._send("transport", RouteAudio(None))  # it is kept there meanwhile
                 self._restart_in(max(delay_s, self._services.replacements.take()), role, "" if with_work else work)
@@ -388,6 +389,8 @@ class Call(Dispatcher):
                 self._services.metrics.answer_speculated(kept)
             case Filled(turn=turn):
                 self._record("filler", turn=turn)
+            case Flawed(turn=turn, reason=reason):
+                self._record("answer_flawed", turn=turn, reason=reason)
             case Unasked(reason=reason):
                 self._record("question_refused", reason=reason)
             case End(termination=termination):

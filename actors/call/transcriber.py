@@ -11,7 +11,7 @@ from actors.call.dictation import Dictation, Told
 from actors.call.member import SessionMember
 from actors.messages import Finalize, Heard, OpenTranscriber, TurnEnding, TurnResumed
 from actors.providers import spec
-from actors.providers.spec import EagerEndOfTurn, EndOfTurn, Final, Interim, Kind
+from actors.providers.spec import Alive, EagerEndOfTurn, EndOfTurn, Final, Interim, Kind
 
 MOST_EXTENDED = 3  # so often an answer that is late may come later still, from a provider that says something else
 
@@ -80,6 +80,12 @@ class Transcriber(SessionMember):
 
     def receiveMsg_Final(self, event: Final, sender: ActorAddress) -> None:
         self._told(self._dictation.final(event.text, event.end_ms))
+
+    def receiveMsg_Alive(self, event: Alive, sender: ActorAddress) -> None:
+        """Nothing to a deadline by which the words are believed that there are (see `overdue`)."""
+        self._dictation.lives()
+        if not self._dictation.owes:
+            super().receiveMsg_Alive(event, sender)
 
     def receiveMsg_EndOfTurn(self, event: EndOfTurn, sender: ActorAddress) -> None:
         if self._dictation.owes:

@@ -36,6 +36,7 @@ class Segment:
     words: list[Word] = field(default_factory=list)
     done: bool = False
     aside: bool = False  # said to pass the time: no part of the text
+    waits: bool = False  # the voice has not been given it yet
 
     @property
     def length_ms(self) -> float:

@@ -42,7 +42,8 @@ class StallWatch:
         self._member, self._services, self._kind = member, services, kind
         self._clock = services.work.seconds
         self._waits: dict[Awaited, Waits] = {}
-        self._since_s = 0.0  # work was handed over
+        self._owed_s = 0.0  # work was handed over
+        self._since_s = 0.0  # then, or it has shown since that it lives
         self._within_ms = 0.0
         self._deadline_s: float | None = None  # None: nothing is owed
         self._armed_s: float | None = None  # when the timer fires
@@ -77,6 +78,16 @@ class StallWatch:
         if self._deadline_s is not None:
             self._set_deadline(self._clock())
 
+    def alive(self, most_s: float, busy: bool = False) -> None:
+        """It is not there yet, but its provider has said something: the deadline begins anew, but for no longer than
+        `most_s` after the work was handed over; with `busy` that is the only one."""
+        now = self._clock()
+        last_s = self._owed_s + most_s
+        if self._deadline_s is not None and now < last_s:
+            self._since_s = now
+            self._set_deadline(now)
+            self._deadline_s = last_s if busy else min(self._deadline_s, last_s)
+
     def relax(self) -> None:
         """Nothing is owed any more, and nothing is learnt of it."""
         self._deadline_s = None
@@ -110,7 +121,8 @@ class StallWatch:
 
     def _begin(self, now: float, awaited: Awaited, within_ms: float, detail: str) -> None:
         self.awaited, self.detail, self._within_ms = awaited, detail, within_ms
-        self._since_s, self._spared = now, 0
+        self._owed_s = self._since_s = now
+        self._spared = 0
         self._set_deadline(now)
 
     def _set_deadline(self, now: float) -> None:

@@ -66,13 +66,20 @@ class LifeSigns:
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
         self._told_s = float("-inf")
+        self._busy = False
 
-    def came(self, busy: bool = False) -> None:
-        """Bytes have come; `busy`: they are of work that may take a while before anything can be said."""
+    def came(self) -> None:
+        """Bytes have come."""
         now = time.monotonic()
         if now - self._told_s >= ALIVE_EVERY_S:
             self._told_s = now
-            self._emit(Alive(busy))
+            self._emit(Alive(self._busy))
+
+    def at_work(self, busy: bool) -> None:
+        """Whether it does now what may take a while before there is anything to say."""
+        if busy != self._busy:
+            self._busy, self._told_s = busy, float("-inf")
+            self.came()
 
 
 class Halves:

@@ -125,7 +125,7 @@ class Answer:
         delta = record(choice.get("delta")) or record(choice.get("message"))
         self._say(self._rest.feed(self._halves.join(_spoken(delta.get("content")))))
         if delta.get("tool_calls") or delta.get("function_call"):
-            self._life.came(busy=True)
+            self._life.at_work(True)
         if delta.get("refusal"):
             self._flaw = "refusal"
         if reason := text(choice.get("finish_reason")):
@@ -134,6 +134,7 @@ class Answer:
     def _say(self, words: str) -> None:
         if words:
             self.said = True
+            self._life.at_work(False)
             self._emit(Token(self._turn, words))
 
     def _finish(self, reason: str) -> None:

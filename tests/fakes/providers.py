@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from actors.errors import ProviderError, Remedy
 from actors.media.audio import PCM_8K, AudioFormat, Encoding
@@ -34,7 +34,7 @@ from actors.providers.spec import (
 )
 from tests.fakes import tones
 
-How = Literal["raise", "exit", "stall", "fail", "config", "refuse", "busy", "pause", "empty", "unknown"]
+How = Literal["raise", "exit", "stall", "fail", "config", "refuse", "busy", "pause", "empty", "unknown", "say"]
 
 
 @dataclass
@@ -42,7 +42,8 @@ class Fault:
     """`how` it fails at `where` ("open", "hear", "finalize", "ask", "token", "speak", "audio"), from the `nth` time on,
     `times` times; `only`: just for work that contains this text. "refuse": it does not take this work; "busy": it asks
     not to be asked again for `seconds`; "pause": it goes on after `seconds`, with all that it was given meanwhile;
-    "empty" and "unknown": it says an event without content, and one that nobody knows."""
+    "empty" and "unknown": it says an event without content, and one that nobody knows; "say" (at "answer" only): its
+    answer is `says`, with this `flaw`."""
 
     where: str
     how: How
@@ -50,6 +51,8 @@ class Fault:
     times: int = 1
     only: str = ""
     seconds: float = 0.0
+    says: str = ""
+    flaw: str = ""
 
 
 class Faults:
@@ -59,8 +62,8 @@ class Faults:
         self.planted: list[Fault] = []
         self.struck: list[str] = []
 
-    def plant(self, where: str, how: How, nth: int = 1, times: int = 1, only: str = "", seconds: float = 0.0) -> None:
-        self.planted.append(Fault(where, how, nth, times, only, seconds))
+    def plant(self, where: str, how: How, **more: Any) -> None:
+        self.planted.append(Fault(where, how, **more))
 
     def clear(self) -> None:
         self.planted.clear()
@@ -248,6 +251,8 @@ class FakeLlm(_Fallible, LlmSession):
         self._task = asyncio.get_running_loop().create_task(self._answer(turn, text, hang_up))
 
     async def _answer(self, turn: int, text: str, hang_up: bool) -> None:
+        said = FAULTS.strike("answer", lambda: text)
+        text, flaw = (said.says, said.flaw) if said else (text, "")
         for word in text.split(" "):
             if self.options.tokens_per_s:
                 await asyncio.sleep(1 / self.options.tokens_per_s)
@@ -259,7 +264,7 @@ class FakeLlm(_Fallible, LlmSession):
                 return
             await self.pause_over()
             self.emit(Token(turn, word + " "))
-        self.emit(Answered(turn, hang_up))
+        self.emit(Answered(turn, hang_up, flaw))
 
     def cancel(self) -> None:
         self._early.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from actors.call import responder
 from tests.actors.call.conftest import Theatre
 from tests.fakes.providers import FAULTS, QUESTIONS
 
@@ -69,6 +70,65 @@ async def test_a_question_that_is_refused_costs_that_question(theatre: Theatre):
     assert FAULTS.struck == ["ask:refuse"]
     assert [line.text for line in QUESTIONS[-1].history] == ["pardon me", "charlie"]
     assert await theatre.lines(phone, 3) == [("user", "alpha bravo"), ("assistant", "pardon me"), ("user", "charlie")]
+
+
+async def test_a_sentence_that_is_refused_costs_that_sentence(theatre: Theatre):
+    FAULTS.plant("speak", "refuse", only="Bravo", times=99)
+    llm = {"provider": "fake", "reply": "Alpha alpha alpha. Bravo bravo bravo. Charlie charlie charlie."}
+    phone = theatre.call(**QUIET, llm=llm)
+    phone.say("delta")
+    await phone.hears("alpha alpha alpha charlie charlie charlie", 8)
+    assert FAULTS.struck == ["speak:refuse"] * 2  # to know which one it is, they are given singly the second time
+
+
+@pytest.mark.parametrize("first", ["Bravo", "Alpha"])
+async def test_a_sentence_that_every_voice_refuses_costs_no_other(theatre: Theatre, first: str):
+    FAULTS.plant("speak", "refuse", only=first, times=99)
+    llm = {"provider": "fake", "reply": "Alpha alpha alpha. Bravo bravo bravo. Charlie charlie charlie."}
+    phone = theatre.call(**QUIET, llm=llm, tts=["fake", {"provider": "fake", "tag": "two"}])
+    phone.say("delta")
+    spoken = [word for word in ("alpha", "bravo", "charlie") if word != first.lower() for _ in range(3)]
+    await phone.hears(" ".join(spoken), 8)
+
+
+@pytest.mark.parametrize("says", ["", " \n ", "\U0001f44d", "...", "<think>hm</think>"])
+async def test_an_answer_without_words_is_asked_for_once_more(theatre: Theatre, says: str):
+    FAULTS.plant("answer", "say", says=says)
+    phone = theatre.call(**QUIET)
+    phone.say("alpha bravo")
+    await phone.hears("you said alpha bravo", 4)
+    assert len(QUESTIONS) == 2 and theatre.events("answer_flawed") == []
+
+
+@pytest.mark.parametrize(
+    ("flaw", "reason"), [("", "empty"), ("content_filter", "content_filter"), ("refusal", "refusal")]
+)
+async def test_who_gives_no_answer_twice_has_none(theatre: Theatre, flaw: str, reason: str):
+    FAULTS.plant("answer", "say", times=2, says=" ", flaw=flaw)
+    phone = theatre.call(**QUIET, ask_again="pardon me")
+    phone.say("alpha bravo")
+    await phone.hears("pardon me", 4)
+    assert theatre.events("answer_flawed") == [{"turn": 1, "reason": reason}]
+    phone.say("charlie")
+    await phone.hears("you said charlie", 4)
+    assert [line.text for line in QUESTIONS[-1].history] == ["alpha bravo", "pardon me", "charlie"]
+
+
+async def test_an_answer_that_is_cut_is_heard_and_says_so(theatre: Theatre):
+    FAULTS.plant("answer", "say", says="from nine to", flaw="length")
+    phone = theatre.call(**QUIET)
+    phone.say("alpha")
+    await phone.hears("from nine to", 4)
+    assert theatre.events("answer_flawed") == [{"turn": 1, "reason": "length"}]
+    assert len(QUESTIONS) == 1
+
+
+async def test_an_answer_without_an_end_has_one(theatre: Theatre, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(responder, "MOST_CHARACTERS", 20)
+    phone = theatre.call(**QUIET, llm={"provider": "fake", "reply": "one two three four " * 9, "tokens_per_s": 100})
+    phone.say("alpha")
+    await phone.hears("one two three four one", 6)
+    assert theatre.events("answer_flawed") == [{"turn": 1, "reason": "length"}]
 
 
 async def test_who_refuses_everything_is_given_up(theatre: Theatre):

@@ -147,3 +147,31 @@ def test_a_nearer_deadline_overtakes_the_timer_that_runs(worker: Worker):
     worker.watch.came()
     worker.watch.expect("next", 500, "stopped in the middle")
     assert worker.wait(0.6)
+
+
+def test_a_sign_of_life_begins_the_deadline_anew_but_not_for_ever(worker: Worker):
+    worker.watch.expect("first", 1000, "silent")
+    for _ in range(12):
+        assert not worker.wait(0.8)
+        worker.watch.alive(10.0)
+    assert worker.wait(1.0)
+
+
+def test_silence_after_a_sign_of_life_is_silence(worker: Worker):
+    worker.watch.expect("first", 1000, "silent")
+    assert not worker.wait(0.9)
+    worker.watch.alive(10.0)
+    assert not worker.wait(0.9) and worker.wait(0.3)
+
+
+def test_who_is_at_work_is_waited_for(worker: Worker):
+    worker.watch.expect("next", 1000, "silent")
+    worker.watch.alive(30.0, busy=True)
+    assert not worker.wait(29.0)
+    worker.watch.alive(30.0)
+    assert worker.wait(1.2)
+
+
+def test_a_sign_of_life_of_who_owes_nothing_is_nothing(worker: Worker):
+    worker.watch.alive(10.0)
+    assert not worker.watch.waiting and not worker.due
