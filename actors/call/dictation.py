@@ -32,6 +32,8 @@ class Dictation:
         self._until_ms = float("-inf")  # it was given all audio before
         self._asked_ms: float | None = None  # a `Finalize` that waits for the session, or for its audio
         self._owed_ms = float("-inf")  # the `Finalize` that it has
+        self._unanswered = 0  # so many of them, if the caller went on behind the last ones
+        self._voice_ms = float("-inf")  # the voice that it was given lasts until there
         self._interim, self._interim_ms = "", float("-inf")
         self._finals = 0  # since the last end of a turn
         self._final = ("", float("-inf"))  # the last one, and its end
@@ -58,6 +60,8 @@ class Dictation:
         self._until_ms, self.voiced = chunk.end_ms, chunk.voiced
         if chunk.voiced and self._asked_ms is not None and chunk.start_ms > self._asked_ms + SLACK_MS:
             self._asked_ms = None  # the caller goes on
+        if chunk.voiced:
+            self._voice_ms = chunk.end_ms
 
     def ask(self, until_ms: float) -> None:
         self._asked_ms = until_ms
@@ -68,6 +72,7 @@ class Dictation:
             return False
         self._owed_ms, self._asked_ms = self._asked_ms, None
         self.owes, self._alive, self._moved = True, False, False
+        self._unanswered += 1
         return True
 
     # --- what it says ---------------------------------------------------------------------------------------------
@@ -98,7 +103,9 @@ class Dictation:
         return [Transcript(text, True, end_ms)]
 
     def end_of_turn(self) -> list[Told]:
-        is_late = self._settled_ms is not None and not self.owes and not self._finals
+        overtaken = self._is_overtaken()
+        is_late = overtaken or (self._settled_ms is not None and not self.owes and not self._finals)
+        self._unanswered = max(0, self._unanswered - 1) if overtaken else 0
         self.owes, self._settled_ms, self._settled_text = False, None, ""
         self._finals = 0
         self._alive = True
@@ -111,7 +118,7 @@ class Dictation:
         if moved or not self._interim or known_ms + SLACK_MS < self._owed_ms:
             return []
         text, self._interim = self._interim, ""
-        self.owes, self._finals = False, 0
+        self.owes, self._finals, self._unanswered = False, 0, 0
         self._settled_ms, self._settled_text = self._owed_ms, text
         return [Transcript(text, True, self._owed_ms), TurnEnded()]
 
@@ -123,6 +130,11 @@ class Dictation:
         """Whether it has said anything since this was asked last."""
         alive, self._alive = self._alive, False
         return alive
+
+    def _is_overtaken(self) -> bool:
+        """Whether the caller has gone on behind what it was asked about, with words that it has not confirmed: the turn
+        is not over, and whoever asked will ask again."""
+        return self._unanswered > 0 and self._voice_ms > max(self._owed_ms, self._final[1]) + SLACK_MS
 
     def _is_settled(self, end_ms: float, text: str) -> bool:
         """Whether these words are those of the turn that was ended without them."""

@@ -61,6 +61,7 @@ class Endpointing:
         self._scene.set_timer("endpoint", silence_ms / 1000)
 
     def go_on(self) -> None:
+        self._over = False  # it was not
         self._scene.cancel_timer("endpoint")
         self._questions.drop_ahead()
 
@@ -92,9 +93,9 @@ class Endpointing:
         if not self._speaking.delivery.settled:
             self._over = True
             return
-        if self._hearing.voice and not self._hearing.text and not self._keys:
+        if self._hearing.voice and not self._hearing.turn_text and not self._keys:
             return  # an answer that was late: the caller has begun anew
-        words, began_s, voice_ms = self._hearing.take(self._scene.now)
+        words, began_s, voice_ms = self._hearing.take_turn(self._scene.now)
         if words and self._hearing.voice:  # the transcriber has heard the end of it before the VAD
             self._speaking.latency.caller_done(self._scene.now)
         if self._keys:

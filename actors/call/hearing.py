@@ -38,6 +38,11 @@ class Hearing:
         return self._words.text
 
     @property
+    def turn_text(self) -> str:
+        """What a turn that is over now consists of."""
+        return self._words.confirmed if self.voice else self._words.text
+
+    @property
     def work(self) -> str:
         """What the transcriber is hearing, empty when it owes nothing."""
         return f"audio {self._words.finals}" if self.voice or self._asked else ""
@@ -86,7 +91,15 @@ class Hearing:
     def take(self, now: float) -> Turn:
         """All of it, which is forgotten here."""
         began_s = self._words.began_s or now
-        turn = Turn(self._words.take(), began_s, self._voice_ms)
+        return self._taken(self._words.take(), began_s)
+
+    def take_turn(self, now: float) -> Turn:
+        """The turn that is over, which is forgotten here; of a caller who speaks on the rest is the next turn's."""
+        began_s = self._words.began_s or now
+        return self._taken(self._words.take_confirmed(now) if self.voice else self._words.take(), began_s)
+
+    def _taken(self, words: str, began_s: float) -> Turn:
+        turn = Turn(words, began_s, self._voice_ms)
         self._voice_ms = 0.0
         return turn
 

@@ -43,6 +43,18 @@ class Words:
         self._finals, self._interim, self.began_s = [], "", None
         return text
 
+    @property
+    def confirmed(self) -> str:
+        """Of a transcriber that confirms nothing, all."""
+        return " ".join(filter(None, self._finals)) if self._finals else self._interim
+
+    def take_confirmed(self, now: float) -> str:
+        """What is not confirmed is the beginning of more words, and will come again with them."""
+        text, rest = self.confirmed, self._interim if self._finals else ""
+        self.take()
+        self._interim, self.began_s = rest, now if rest else None
+        return text
+
     def count(self, listening: Listening) -> int:
         """How many words there are beside those that only show that somebody listens."""
         finals = sum(listening.count(text) for text in self._finals)

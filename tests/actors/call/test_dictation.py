@@ -130,3 +130,42 @@ def test_times_are_the_callers_also_behind_silence_that_was_left_out():
     assert dictation.final("one", 900.0) == [Transcript("one", True, 2900.0)]
     assert dictation.final("two", 1900.0) == [Transcript("two", True, 8900.0)]
     assert dictation.replays == 1
+
+
+def test_a_turn_is_not_over_when_the_caller_has_gone_on_behind_the_question():
+    """The answer to it is late: what he has said since would belong to no turn, or to two."""
+    dictation = asked()
+    feed(dictation, 1500, 2000, voiced=True)
+    assert dictation.final("what time", 1100.0) == [Transcript("what time", True, 1100.0)]
+    assert dictation.end_of_turn() == [] and not dictation.owes
+    feed(dictation, 2000, 2600)  # nor if he is silent again by now
+    dictation.ask(2100.0)
+    assert dictation.take_question()
+    assert dictation.final("is it", 2150.0) == [Transcript("is it", True, 2150.0)]
+    assert dictation.end_of_turn() == [TurnEnded()]
+
+
+def test_the_answers_to_two_questions_may_both_be_overtaken():
+    dictation = asked()
+    feed(dictation, 1500, 2000, voiced=True)
+    feed(dictation, 2000, 2600)
+    dictation.ask(2100.0)
+    assert dictation.take_question()
+    feed(dictation, 2600, 3000, voiced=True)
+    assert dictation.end_of_turn() == dictation.end_of_turn() == []
+    assert dictation.end_of_turn() == [TurnEnded()]  # of its own accord
+
+
+def test_an_answer_that_covers_all_that_the_caller_has_said_since_ends_the_turn():
+    dictation = asked()
+    feed(dictation, 1500, 2000, voiced=True)
+    dictation.final("what time is it", 1980.0)
+    assert dictation.end_of_turn() == [TurnEnded()]
+
+
+def test_who_knows_of_turns_ends_them_also_in_a_noise():
+    """Nobody has asked: the VAD may be wrong about the voice."""
+    dictation = opened()
+    feed(dictation, 0, 3000, voiced=True)
+    dictation.final("what time is it", 1980.0)
+    assert dictation.end_of_turn() == [TurnEnded()]

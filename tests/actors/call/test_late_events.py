@@ -73,3 +73,44 @@ def test_a_final_that_is_said_twice_counts_once() -> None:
     assert dictation.final("hello", 900.0) == []
     dictation.feed(Heard(b"", 1000.0, 2000.0, True))
     assert dictation.final("hello", 1900.0) == [Transcript("hello", True, 1900.0)]  # the caller said it again
+
+
+def test_words_that_are_not_confirmed_belong_to_the_next_turn_of_a_caller_who_speaks_on(stage: Stage) -> None:
+    """They come again, with those that follow: asked now, they would be asked twice."""
+    stage.heard_on_flush = 0.0
+    stage.do("voice_started", stage.now * 1000)
+    stage.wait(1.0)
+    stage.do("heard", Transcript("what time is it", True, stage.now * 1000))
+    stage.do("heard", Transcript("in", False, stage.now * 1000 + 500))
+    stage.do("turn_ended")
+    assert stage.sent(Ask)[-1].question.history[-1].text == "what time is it"
+    stage.do("heard", Transcript("in London", True, stage.now * 1000 + 900))
+    stage.do("voice_ended", stage.now * 1000 + 900)
+    stage.wait(0.7)
+    stage.do("turn_ended")
+    assert stage.sent(Ask)[-1].question.history[-1].text == "what time is it in London"
+
+
+def test_words_that_nobody_confirms_are_asked_when_the_turn_is_over(stage: Stage) -> None:
+    stage.do("voice_started", stage.now * 1000)
+    stage.do("heard", Transcript("what time is it", False, stage.now * 1000))
+    stage.do("turn_ended")
+    assert stage.sent(Ask)[-1].question.history[-1].text == "what time is it"
+
+
+def test_a_turn_that_waits_for_the_playout_is_not_over_when_the_caller_goes_on(stage: Stage) -> None:
+    stage.caller_says("tell me a story")
+    stage.answer("Once upon a time there was a king.")
+    utterance = stage.deliver()
+    stage.do("playout_started", utterance)
+    stage.caller_says("no tell me")
+    asked = len(stage.sent(Ask))
+    stage.do("voice_started", stage.now * 1000)
+    stage.do("playout_stopped", utterance, 200.0, True)
+    assert len(stage.sent(Ask)) == asked and stage.floor is Floor.HEARING
+    stage.wait(0.5)
+    stage.do("voice_ended", stage.now * 1000)
+    stage.wait(0.7)
+    stage.do("heard", Transcript("the time", True, stage.now * 1000))
+    stage.do("turn_ended")
+    assert stage.sent(Ask)[-1].question.history[-1].text == "no tell me the time"
