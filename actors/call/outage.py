@@ -24,6 +24,7 @@ class Outage:
         self._away: set[Role] = set()
         self._timer = False
         self._said = False
+        self._overdue = False  # it is time for the filler, but the voice is away
 
     @property
     def any_away(self) -> bool:
@@ -39,15 +40,18 @@ class Outage:
         """Whether it was away."""
         was_away = role in self._away
         self._away.discard(role)
+        if self._overdue and role == "speaker":
+            self.caller_waits(self._filler_s)
         return was_away
 
     def caller_waits(self, since_s: float) -> None:
         """It is our turn since `since_s` seconds."""
         if not self._timer:
-            self._timer = True
+            self._timer, self._overdue = True, False
             self._do(SetTimer("filler", max(LEAST_S, self._filler_s - since_s)))
 
     def caller_waits_no_more(self) -> None:
+        self._overdue = False
         if self._timer:
             self._timer = False
             self._do(CancelTimer("filler"))
@@ -57,7 +61,8 @@ class Outage:
 
     def due(self, turn: int) -> None:
         """The caller has waited long enough for the answer to this turn."""
-        if self._filler and not self._said and "speaker" not in self._away:
+        self._overdue = self.is_away("speaker")
+        if self._filler and not self._said and not self._overdue:
             self._said = True
             self._delivery.interject(self._filler)
             self._do(Filled(turn))

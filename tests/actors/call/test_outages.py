@@ -207,3 +207,26 @@ def test_a_new_voice_leaves_out_the_filler_in_the_middle(stage: Stage):
     assert fillers(stage, stage.wait(2.0))
     stage.answer("There was a king.", done=False)
     assert [m.text for m in stage.sent(Speak, stage.do("replaced", "speaker"))] == ["There was a king."]
+
+
+def test_a_cough_into_a_gap_does_not_cost_its_filler(stage: Stage):
+    stage.do("playout_dry", in_mid_answer(stage))
+    stage.wait(1.0)
+    stage.do("voice_started", stage.now * 1000)
+    stage.wait(0.2)
+    stage.do("voice_ended", stage.now * 1000)
+    stage.do("turn_ended")  # it was nothing
+    assert stage.floor is Floor.SPEAKING
+    assert len(fillers(stage, stage.wait(3.0))) == 1
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_a_voice_that_comes_back_says_the_filler_that_was_due(stage: Stage, back: bool):
+    stage.caller_says("what time is it")
+    stage.do("lost", "speaker")
+    assert not fillers(stage, stage.wait(4.0))
+    if not back:  # he hears the answer first
+        stage.answer("Noon.")
+    stage.do("ready", "speaker")
+    stage.do("replaced", "speaker")
+    assert len(fillers(stage, stage.wait(1.0))) == back
