@@ -58,7 +58,7 @@ class _Attendant:
     def __init__(self, blueprint: Blueprint, announce: Announce, reload: Reload, until_eof: bool) -> None:
         self._reload = reload
         self._orders = 0  # to end
-        self._had_terminal = has_terminal()
+        self._had_terminal = has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN  # nohup
         self._selector = selectors.DefaultSelector()
         self._keeper = Keeper(blueprint, self._selector, announce)
         if until_eof:
@@ -150,6 +150,7 @@ async def serve_alone(
     for number in _ENDS:
         loop.add_signal_handler(number, leave)
     loop.add_signal_handler(signal.SIGHUP, hang_up)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     if until_eof:
         loop.add_reader(sys.stdin.fileno(), read_to_the_end)
     await worker.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,6 +57,7 @@ def register(commands: Commands) -> None:
 
 def serve(args: argparse.Namespace) -> int:
     workers = _workers(args.workers)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # it waits until there is somebody to hear it
     from config.logging import configure
 
     overrides = {setting: getattr(args, option) for option, setting in _OVERRIDES.items()}

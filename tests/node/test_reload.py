@@ -7,10 +7,12 @@ import json
 import os
 import pty
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 
+from scripts.child_server import ALONE
 from tests.node.conftest import NodeProcess, StartNode, until
 from tests.node.test_recovery import hold_calls
 
@@ -107,3 +109,37 @@ async def test_a_terminal_that_is_closed_drains(tmp_path: Path, start_node: Star
     finally:
         os.close(ours)
     assert await node.ended(20) == 0
+
+
+async def test_who_was_started_to_outlive_the_terminal_does(start_node: StartNode) -> None:
+    """`nohup callboard serve &`: the signal comes all the same, and is one to read the settings."""
+    ours, theirs = pty.openpty()
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the node inherits it
+    try:
+        node = await start_node("--workers", "1", terminal=theirs)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+        os.close(theirs)
+        os.close(ours)
+    await until(lambda: "SIGHUP: no setting" in node.log)
+    assert (await node.get("/healthz/")).code == 200
+    assert "drains" not in node.log
+
+
+@pytest.mark.parametrize("workers", ["1", "0"])
+async def test_a_signal_while_it_starts_does_not_end_it(tmp_path: Path, workers: str) -> None:
+    """A service manager that reloads what it has just started."""
+    command = [sys.executable, "-m", "scripts.callboard", "serve", "--json", "--port", "0", "--audiosocket-port", "0"]
+    environment = {**os.environ, **ALONE, "AUTH__MODE": "open", "DATA_DIR": str(tmp_path)}  # a warning as it starts
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        *command, "--workers", workers, stdout=pipe, stderr=pipe, env=environment
+    )
+    assert process.stdout is not None and process.stderr is not None
+    assert b"AUTH__MODE is open" in await process.stderr.readline()
+    process.send_signal(signal.SIGHUP)
+    assert b"listening" in await asyncio.wait_for(process.stdout.readline(), 20)
+    process.send_signal(signal.SIGTERM)
+    _, said = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 0
+    assert b"SIGHUP: no setting that can change has changed" in said
