@@ -13,6 +13,7 @@ from tornado.httpserver import HTTPServer
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 from tornado.testing import bind_unused_port
 
+from actors.engines.pool import close_engines
 from config.assistant import AssistantConfig
 from config.settings import Settings
 from store.assistants import AssistantRepository
@@ -94,6 +95,7 @@ class Site:
         self.client.close()
         await asyncio.to_thread(self.services.database.close)
         await self.services.shared.close()
+        await close_engines()  # the page lets the embedded voice speak
 
 
 async def open_site(

@@ -5,24 +5,17 @@ from __future__ import annotations
 import io
 import json
 import wave
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 import pytest
 
-from actors.engines.pool import close_engines
 from tests.transports.front import Site
 from tests.transports.peers import context
 from transports.carriers.browser import answer
 from transports.page import SENTENCES
 
 MakeSite = Callable[..., Awaitable[Site]]
-
-
-@pytest.fixture
-async def voice() -> AsyncIterator[None]:
-    yield
-    await close_engines()
 
 
 async def test_the_page_allows_its_own_files_only(site: Site) -> None:
@@ -58,7 +51,7 @@ async def test_who_can_be_called(site: Site) -> None:
     assert json.loads(found.body) == {"assistants": [{"id": 1, "name": "reception", "language": "en-US"}]}
 
 
-async def test_the_recorded_caller(site: Site, voice: None) -> None:
+async def test_the_recorded_caller(site: Site) -> None:
     assert (await site.fetch("/v1/caller")).code == (await site.fetch("/v1/caller/0")).code == 401
     listed = await site.fetch("/v1/caller", headers=site.keyed)
     assert tuple(json.loads(listed.body)["sentences"]) == SENTENCES
