@@ -165,6 +165,16 @@ class SpeechEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class HearingStalled:
+    """Transport -> Call: the caller's audio does not come: nothing is known of voice or silence."""
+
+
+@dataclass(frozen=True, slots=True)
+class HearingResumed:
+    """Transport -> Call: it comes again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Finalize:
     """Call -> Transcriber: the caller has paused; say what is final of the audio before `until_ms`, once the session is
     open and has been given all of it. Answered by `TurnEnded`, or by the transcriber's failure."""

@@ -97,6 +97,12 @@ class AudioSocketSettings(Group):
     port: ListenPort = Field(4573, description="Port of AudioSocket; 0: any free one")
     first_frame_s: float = Field(2.0, gt=0, le=60, description="A connection must name its call within this time")
     max_connections_per_peer: int = Field(200, ge=1, le=100_000, description="Connections that one address may hold")
+    silent_s: float = Field(
+        0,
+        ge=0,
+        le=86_400,
+        description="A call whose Asterisk sends nothing for so long ends; 0: it may be silent, TCP finds a dead one",
+    )
 
 
 class SipSettings(Group):
@@ -171,6 +177,23 @@ class TwilioSettings(Group):
     )
     auth_token: SecretStr = Field(
         SecretStr(""), description="Checks X-Twilio-Signature; empty: webhooks need an API key instead"
+    )
+    silent_s: float = Field(
+        30,
+        ge=0,
+        le=86_400,
+        description="A call whose stream brings nothing for so long ends, as Twilio always sends; 0: never",
+    )
+
+
+class BrowserSettings(Group):
+    """The page's media socket, and any other RTVI client."""
+
+    silent_s: float = Field(
+        45,
+        ge=0,
+        le=86_400,
+        description="A call whose client answers no ping for so long ends; 0: never, it is not pinged",
     )
 
 
@@ -316,6 +339,7 @@ class Settings(BaseSettings):
     postgres: PostgresSettings = PostgresSettings()
     redis: RedisSettings = RedisSettings()
     twilio: TwilioSettings = TwilioSettings()
+    browser: BrowserSettings = BrowserSettings()
     limits: LimitSettings = LimitSettings()
     node: NodeSettings = NodeSettings()
     operator: OperatorSettings = OperatorSettings()

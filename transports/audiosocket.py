@@ -16,6 +16,7 @@ from uuid import UUID
 from actors.call.wire import PlayoutMode, WireEars
 from actors.errors import Result, Termination
 from actors.media.audio import FRAME_MS, MULAW_8K, PCM_8K, AudioFormat, Encoding
+from actors.media.resample import Converter
 from actors.services.metrics import Metrics
 from config.errors import BadInput, CallboardError
 from store.records import CallContext
@@ -43,7 +44,7 @@ class NotIdentified(AudioSocketError):
 
 
 class FormatChanged(AudioSocketError):
-    """Audio of another kind than at the start: a wire's format is fixed for its life."""
+    """Audio of half a sample: of no format that its kind could have."""
 
     code = "audiosocket_format_changed"
 
@@ -153,9 +154,53 @@ def audio_header(kind: int, length: int) -> bytes:
 
 def format_of(kind: int, length: int) -> AudioFormat:
     """The format of audio whose first frame has this kind and length."""
-    if kind == SLIN:
-        return MULAW_8K if length == _MULAW_BYTES else PCM_8K
-    return AudioFormat(Encoding.PCM, RATES[kind - SLIN])
+    return MULAW_8K if kind == SLIN and length == _MULAW_BYTES else _linear(kind)
+
+
+def _linear(kind: int) -> AudioFormat:
+    return _LINEAR[kind - SLIN]
+
+
+_LINEAR = [AudioFormat(Encoding.PCM, rate) for rate in RATES]
+
+
+class AudioFormats:
+    """Each frame says by its kind and length what it is; to the call it is brought in one format, `call`.
+
+    A channel may change its format, and may bring its first audio late. One short frame of kind 0x10 among longer ones
+    is the end of something, not mu-law.
+    """
+
+    def __init__(self, call: AudioFormat) -> None:
+        self.call = call
+        self._is_linear = self._was_short = False
+        self._to_call: dict[AudioFormat, Converter] = {}
+        self._from_call: dict[int, Converter] = {}
+
+    def to_call(self, audio: Audio) -> bytes:
+        """The caller's audio in the call's format. Raises `FormatChanged`."""
+        found = self._format_of(audio)
+        if len(audio.payload) % found.sample_bytes:
+            raise FormatChanged(f"{len(audio.payload)} bytes of kind {audio.kind:#04x} are no whole samples")
+        if found == self.call:
+            return audio.payload
+        if found not in self._to_call:
+            self._to_call[found] = Converter(found, self.call)
+        return self._to_call[found].convert(audio.payload)
+
+    def from_call(self, payload: bytes, kind: int) -> bytes:
+        """Audio of the call for a channel that sends this kind; the filter may hold back a part of it."""
+        if kind not in self._from_call:
+            self._from_call[kind] = Converter(self.call, _linear(kind))
+        return self._from_call[kind].convert(payload)
+
+    def _format_of(self, audio: Audio) -> AudioFormat:
+        if audio.kind != SLIN:
+            return _linear(audio.kind)
+        is_short = len(audio.payload) == _MULAW_BYTES
+        self._is_linear = not is_short or (self._is_linear and not self._was_short)
+        self._was_short = is_short
+        return PCM_8K if self._is_linear else MULAW_8K
 
 
 class Ticker(Protocol):
@@ -170,8 +215,9 @@ class AudioSocketWire(MediaConnection):
     """The wire of one Asterisk call: we keep time, so silence goes out from the moment of accept until a call opens it.
 
     `identified(wire, id)` finds the call's context and answers with `accept` or `reject`. The wire is handed over when
-    both the context and the format are known: the format is that of the first audio, or 8 kHz slin if none comes for
-    200 ms.
+    both the context and the format are known: the format is linear, at the rate of the first audio, or 8 kHz if none
+    comes for 200 ms. What comes in another format, then or later, is converted. We answer in the kind received last;
+    Asterisk reads 0x10 as linear, also where it sends mu-law itself (measured with 23.4.1).
     """
 
     playout = PlayoutMode.LOCALLY_PACED
@@ -187,9 +233,11 @@ class AudioSocketWire(MediaConnection):
         super().__init__("asterisk", limits, switchboard, metrics)
         self._stream = AudioSocketStream()
         self._identified, self._clock = identified, clock
-        self._format_known = self._heard_audio = False
+        self._format_known = False
         self._silent = False
-        self._set_format(SLIN, PCM_8K)
+        self._unsent = bytearray()  # converted, and not a whole frame yet
+        self._set_format(SLIN)
+        self._set_kind(SLIN)
 
     def accept(self, context: CallContext) -> None:
         """This is the call."""
@@ -212,10 +260,19 @@ class AudioSocketWire(MediaConnection):
 
     def send_audio(self, payload: bytes) -> None:
         """One frame, one write."""
-        if len(payload) == self.format.frame_bytes:
+        if self._answers is not self.format:
+            self._send_converted(payload)
+        elif len(payload) == self.format.frame_bytes:
             self._write(self._header + payload)
         elif payload:  # an empty frame would kill the call
             self._write(audio_header(self.kind, len(payload)) + payload)
+
+    def _send_converted(self, payload: bytes) -> None:
+        self._unsent += self._formats.from_call(payload, self.kind)
+        while len(self._unsent) >= self._answers.frame_bytes:
+            frame = bytes(self._unsent[: self._answers.frame_bytes])
+            del self._unsent[: len(frame)]
+            self._write(self._header + frame)
 
     def send_mark(self, name: str) -> None:
         """AudioSocket has no marks: what was sent was heard."""
@@ -275,26 +332,26 @@ class AudioSocketWire(MediaConnection):
             self._close()
 
     def _on_audio(self, audio: Audio) -> None:
-        if not self._heard_audio:
-            self._heard_audio = True
-            self._learn_format(audio)
-        if audio.kind != self.kind or len(audio.payload) % self.format.sample_bytes:
-            raise FormatChanged(f"audio of kind {audio.kind:#04x}, {len(audio.payload)} bytes, in a {self.format} call")
-        self.tell("on_audio", audio.payload)
-
-    def _learn_format(self, first: Audio) -> None:
-        found = format_of(first.kind, len(first.payload))
         if not self._format_known:
             self._format_known = True
-            self._set_format(first.kind, found)
+            self._set_format(audio.kind)
             self._hand_over_when_known()
-        elif found != self.format:
-            raise FormatChanged(f"the first audio is {found}, but came so late that {self.format} was assumed")
+        if audio.kind != self.kind:
+            self._set_kind(audio.kind)
+        if payload := self._formats.to_call(audio):
+            self.tell("on_audio", payload)
 
-    def _set_format(self, kind: int, audio: AudioFormat) -> None:
-        self.kind, self.format = kind, audio
-        self._header = audio_header(kind, audio.frame_bytes)
-        self._silence = self._header + audio.silence(FRAME_MS)
+    def _set_format(self, kind: int) -> None:
+        """The call's, in both directions, for its life."""
+        self.format = _linear(kind)
+        self._formats = AudioFormats(self.format)
+
+    def _set_kind(self, kind: int) -> None:
+        """The one that we answer in."""
+        self.kind, self._answers = kind, _linear(kind)
+        self._header = audio_header(kind, self._answers.frame_bytes)
+        self._silence = self._header + self._answers.silence(FRAME_MS)
+        self._unsent.clear()
 
     def _assume_format(self) -> None:
         self._format_known = True

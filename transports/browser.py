@@ -64,6 +64,7 @@ class RtviWire(WebSocketConnection):
 
     format = PCM_16K
     playout = PlayoutMode.LOCALLY_PACED
+    pings = True
 
     def __init__(self, *args: Any, player_rate: int = PCM_16K.rate, **options: Any) -> None:
         super().__init__(*args, **options)

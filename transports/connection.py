@@ -6,9 +6,9 @@ import asyncio
 import logging
 import socket
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from actors.budget import Bucket
 from actors.call.wire import WireEars
@@ -23,6 +23,8 @@ from transports.reader import Reader
 
 log = logging.getLogger(__name__)
 
+KEEPALIVE_S, PROBE_S, PROBES = 10, 5, 3  # TCP's: a peer that has vanished is found after some 25 s
+PINGS = 3  # in the silence that a carrier may keep who must answer them
 EARLY_EVENTS = 500  # ten seconds of 20 ms frames wait for a call to open its wire; older ones are dropped
 
 CALLER_HUNG_UP = Termination(Result.SUCCESS, "caller_hung_up")
@@ -44,7 +46,8 @@ class Limits:
     unsent_bytes: int = 262_144  # we have written it, the peer has not read it
     first_frame_s: float = 2.0  # AudioSocket: until the first frame has said which call this is
     start_s: float = 5.0  # WebSocket: until the carrier's `start`; any wire: until the call has opened it
-    idle_s: float = 30.0  # nothing heard
+    idle_s: float = 30.0  # nothing heard of who has no call yet, or of a carrier that always sends something
+    silent_s: Mapping[str, float] = field(default_factory=dict)  # likewise, by the carrier's name; 0: may be silent
     closing_s: float = 2.0  # the peer's part of a polite end
     request_s: float = 10.0  # HTTP: for a request's head, for its body, and between two requests
 
@@ -59,6 +62,11 @@ class Limits:
             texts_per_minute=settings.limits.texts_per_minute,
             first_frame_s=settings.audiosocket.first_frame_s,
             start_s=settings.limits.start_deadline_s,
+            silent_s={
+                "twilio": settings.twilio.silent_s,
+                "asterisk": settings.audiosocket.silent_s,
+                "browser": settings.browser.silent_s,
+            },
         )
 
     def budget(self) -> Budget:
@@ -67,8 +75,12 @@ class Limits:
 
 
 def harden(sock: socket.socket) -> None:
-    """Bounds what a silent peer holds; set on a listening socket, accepted sockets inherit it."""
+    """Bounds what a dead peer holds: its kernel is asked after so much silence, and must acknowledge whatever it is
+    sent. Set on a listening socket, accepted sockets inherit it."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", KEEPALIVE_S), ("TCP_KEEPINTVL", PROBE_S), ("TCP_KEEPCNT", PROBES)):
+        if hasattr(socket, name):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: data unacknowledged for so long ends the connection
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 10_000)
 
@@ -79,7 +91,14 @@ class MediaConnection(Reader):
     `hand_over` gives the wire to the switchboard once its format is known; until the call opens it, events wait. A
     context that was claimed gets its call even if the connection is lost before: somebody must write down its end.
     The first cause of the end wins and is told once. Subclasses implement `hang_up`.
+
+    A call lives while its connection lives. Who says nothing is not dead: a page without a microphone, a muted phone.
+    But a carrier that always sends something (`always_sends`), or must answer our pings (`pings`), is.
     """
+
+    always_sends: ClassVar[bool] = False
+    pings: ClassVar[bool] = False
+    stall_ms: float | None = None  # of `actors.call.wire.Wire`
 
     def __init__(
         self,
@@ -219,7 +238,7 @@ class MediaConnection(Reader):
         assert self.transport is not None
         self.peer = str((transport.get_extra_info("peername") or ("unknown",))[0])
         self.transport.set_write_buffer_limits(high=self.limits.unsent_bytes)
-        self._idle_check = self._loop.call_later(self.limits.idle_s, self._check_idle)
+        self._check_idle()
 
     def pause_writing(self) -> None:
         self.drop("peer_not_reading")
@@ -253,9 +272,37 @@ class MediaConnection(Reader):
             self._deadline.cancel()
             self._deadline = None
 
+    @property
+    def _may_be_silent_s(self) -> float:
+        """0: for ever."""
+        if self._ears is None:
+            return self.limits.idle_s
+        promised_s = self.limits.idle_s if self.always_sends else 0.0
+        return self.limits.silent_s.get(self.provider, promised_s)
+
     def _check_idle(self) -> None:
-        left_s = self._heard_at + self.limits.idle_s - self._loop.time()
-        if left_s <= 0:
+        most_s = self._may_be_silent_s
+        silent_s = self._loop.time() - self._heard_at
+        if most_s and silent_s >= most_s:
+            self._lost_silently()
+            return
+        wait_s = min(most_s - silent_s if most_s else self.limits.idle_s, self.limits.idle_s)
+        if most_s and self.pings and self._ears is not None:
+            wait_s = min(wait_s, most_s / PINGS)
+            self.ping()
+        self._idle_check = self._loop.call_later(wait_s + 0.001, self._check_idle)
+
+    def ping(self) -> None:
+        """Ask the peer to show that it is there."""
+
+    def _lost_silently(self) -> None:
+        """If it is there after all, it is told politely."""
+        if self._ears is None:
             self.drop("media_timeout")
-        else:
-            self._idle_check = self._loop.call_later(left_s + 0.001, self._check_idle)
+            return
+        if self._ending is None:
+            line = "dropped peer: provider=%s peer=%s %s"
+            peer_line(log, "media_timeout", self.peer, line, self.provider, self.peer, "media_timeout")
+            self._count_dropped("media_timeout")
+        self.end(Termination(Result.CLIENT_ERROR, "media_timeout"))
+        self.hang_up()

@@ -252,6 +252,8 @@ class TwilioWire(WebSocketConnection):
 
     format = MULAW_8K
     playout = PlayoutMode.REMOTE_BUFFERED
+    always_sends = True
+    stall_ms = 10_000.0  # whatever is silent for longer has little to say
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

@@ -90,6 +90,9 @@ class WebSocketConnection(MediaConnection):
         self._close_sent = True
         self._arm(self.limits.closing_s, self.transport.abort)
 
+    def ping(self) -> None:
+        self._write(websocket.frame(websocket.PING, b""))
+
     def _write(self, data: bytes) -> None:
         if not self._close_sent and self.transport is not None and not self.transport.is_closing():
             self.transport.write(data)

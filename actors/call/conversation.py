@@ -99,6 +99,15 @@ class Conversation:
         self.speaking.latency.caller_done(now - VAD_HANGOVER_MS / 1000)
         self._scene.feed(Input.VOICE_ENDED)
 
+    def hearing_stalled(self, now: float) -> None:
+        """The caller's audio does not come: what seems to be silence may be a voice."""
+        self._at(now)
+        self._scene.feed(Input.HEARING_STALLED)
+
+    def hearing_resumed(self, now: float) -> None:
+        self._at(now)
+        self._scene.feed(Input.HEARING_RESUMED)
+
     def heard(self, now: float, transcript: Transcript) -> None:
         """The transcriber has words, or (with an empty text) shows that it lives."""
         self._at(now)

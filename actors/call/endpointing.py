@@ -31,6 +31,8 @@ class Endpointing:
     ) -> None:
         self._scene, self._assistant, self._speaking = scene, assistant, speaking
         self._hearing, self._keys, self._history, self._questions = hearing, keys, history, questions
+        self._settles = False  # the timer `endpoint` runs
+        self._waits_for_audio = False  # it would run, if it were known whether the caller is silent
         self._over = False  # the turn is over, but the history does not yet know what was heard
 
     def forget_turn(self) -> None:
@@ -57,16 +59,29 @@ class Endpointing:
         self._speaking.idleness.caller_is_there()
 
     def settle(self) -> None:
+        self._settles, self._waits_for_audio = True, False
         silence_ms = max(0, self._assistant.endpointing.silence_ms - VAD_HANGOVER_MS)
         self._scene.set_timer("endpoint", silence_ms / 1000)
 
+    def wait_for_audio(self) -> None:
+        """Whether the silence goes on is not known."""
+        if self._settles:
+            self._settles, self._waits_for_audio = False, True
+            self._scene.cancel_timer("endpoint")
+
+    def settle_again(self) -> None:
+        if self._waits_for_audio:
+            self.settle()
+
     def go_on(self) -> None:
         self._over = False  # it was not
+        self._settles = self._waits_for_audio = False
         self._scene.cancel_timer("endpoint")
         self._questions.drop_ahead()
 
     def ask_for_transcript(self) -> None:
         """Answered in any case: the transcriber has its own deadline, and a successor is asked again."""
+        self._settles = False
         self._hearing.ask()
         self._speaking.outage.caller_waits(self._assistant.endpointing.silence_ms / 1000)
 
@@ -86,7 +101,7 @@ class Endpointing:
 
     def end_turn(self) -> None:
         self._scene.cancel_timer("endpoint")
-        self._over = False
+        self._over = self._settles = self._waits_for_audio = False
         if self._keys.open and not self._hearing.began_since(self._keys.last_s):
             self._scene.feed(Input.AWAIT_KEYS)
             return

@@ -49,6 +49,8 @@ class Input(Enum):
     # facts
     VOICE_STARTED = auto()  # VAD
     VOICE_ENDED = auto()  # VAD, 100 ms after the fact
+    HEARING_STALLED = auto()  # the caller's audio does not come
+    HEARING_RESUMED = auto()
     WORDS = auto()  # the transcriber has words
     TURN_ENDING = auto()  # the transcriber thinks that the caller has finished
     TURN_OVER = auto()  # the transcriber says that the caller has finished
@@ -126,6 +128,8 @@ _CELLS: tuple[tuple[Floor, Input, str, Floor], ...] = (
     (_F.HEARING, _I.AWAIT_KEYS, "", _F.KEYING),
     (_F.HEARING, _I.ASK, "", _F.THINKING),
     (_F.SETTLING, _I.VOICE_STARTED, "endpointing.go_on", _F.HEARING),
+    (_F.SETTLING, _I.HEARING_STALLED, "endpointing.wait_for_audio", _F.SETTLING),
+    (_F.SETTLING, _I.HEARING_RESUMED, "endpointing.settle_again", _F.SETTLING),
     (_F.SETTLING, _I.WORDS, "endpointing.hear_words", _F.SETTLING),
     (_F.SETTLING, _I.TURN_ENDING, "endpointing.think_ahead", _F.SETTLING),
     (_F.SETTLING, _I.TURN_OVER, "endpointing.end_turn", _F.SETTLING),
@@ -211,6 +215,7 @@ _PASSED: tuple[tuple[Floor, tuple[Input, ...]], ...] = (
     (_F.DECIDING, (_I.IDLE, _I.LAST_WORDS_DUE, _I.MEMBER_BACK)),
     (_F.ENDING, (_I.VOICE_STARTED, _I.VOICE_ENDED, _I.WORDS, _I.TURN_ENDING, _I.TURN_OVER, _I.KEY, _I.TYPED)),
     (_F.ENDING, (_I.KEYS_OVER, _I.ENDPOINT, _I.DECISION_DUE, _I.FILLER_DUE, _I.IDLE, _I.MEMBER_BACK, _I.CLOSE)),
+    *((floor, (_I.HEARING_STALLED, _I.HEARING_RESUMED)) for floor in Floor if floor is not _F.SETTLING),
     (_F.ENDED, tuple(FACTS)),
 )
 

@@ -55,6 +55,8 @@ from actors.messages import (
     CloseWire,
     Dtmf,
     HangUp,
+    HearingResumed,
+    HearingStalled,
     MemberReady,
     OpenResponder,
     OpenSpeaker,
@@ -101,6 +103,8 @@ CLOSE_S = 2.0  # the longest that a hung-up wire may take to close
 _EVENTS: dict[type, tuple[Role, Callable[[Conversation, float, Any], None]]] = {
     SpeechStarted: ("transport", lambda c, now, m: c.voice_started(now, m.at_ms)),
     SpeechEnded: ("transport", lambda c, now, m: c.voice_ended(now, m.at_ms)),
+    HearingStalled: ("transport", lambda c, now, m: c.hearing_stalled(now)),
+    HearingResumed: ("transport", lambda c, now, m: c.hearing_resumed(now)),
     PlayoutStarted: ("transport", lambda c, now, m: c.playout_started(now, m.utterance)),
     PlayoutDone: ("transport", lambda c, now, m: c.playout_done(now, m.utterance)),
     PlayoutStopped: ("transport", lambda c, now, m: c.playout_stopped(now, m.utterance, m.heard_ms, m.flushed)),

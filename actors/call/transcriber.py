@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -13,6 +14,7 @@ from actors.messages import Finalize, Heard, OpenTranscriber, TurnEnding, TurnRe
 from actors.providers import spec
 from actors.providers.spec import Alive, EagerEndOfTurn, EndOfTurn, Final, Interim, Kind
 
+NO_AUDIO_S = 0.3  # a caller's audio that comes so late has stalled on its way
 MOST_EXTENDED = 3  # so often an answer that is late may come later still, from a provider that says something else
 
 
@@ -31,6 +33,7 @@ class Transcriber(SessionMember):
         self._dictation = Dictation()
         self._transcript_ms = 0
         self._extended = 0
+        self._fed_s = 0.0
 
     def receiveMsg_OpenTranscriber(self, message: OpenTranscriber, sender: ActorAddress) -> None:
         self._transcript_ms = message.transcript_ms
@@ -50,6 +53,7 @@ class Transcriber(SessionMember):
     # --- what it is given -----------------------------------------------------------------------------------------
 
     def receiveMsg_Heard(self, message: Heard, sender: ActorAddress) -> None:
+        self._fed_s = time.monotonic()
         self._dictation.feed(message)
         self.session.hear(message.payload)
         if self.opened and (message.voiced or self.watch.waiting or self._dictation.is_asked):
@@ -112,6 +116,9 @@ class Transcriber(SessionMember):
 
     def overdue(self) -> None:
         if not self._dictation.owes:
+            if time.monotonic() - self._fed_s > NO_AUDIO_S:
+                self.watch.relax()  # it has said what there is to say of what it was given
+                return
             raise self.watch.stalled()
         if settled := self._dictation.settle():
             self.watch.came()

@@ -22,6 +22,8 @@ from actors.messages import (
     Dtmf,
     FlushPlayout,
     Heard,
+    HearingResumed,
+    HearingStalled,
     OpenTransport,
     PausePlayout,
     PlayoutDone,
@@ -131,6 +133,12 @@ class Transport(Member):
     def on_speech_ended(self, at_ms: float) -> None:
         self._voice = False
         self.tell(SpeechEnded(at_ms))
+
+    def on_hearing_stalled(self) -> None:
+        self.tell(HearingStalled())
+
+    def on_hearing_resumed(self) -> None:
+        self.tell(HearingResumed())
 
     def on_playout_started(self, utterance: int) -> None:
         self.tell(PlayoutStarted(utterance))

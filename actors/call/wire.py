@@ -46,6 +46,7 @@ class Wire(Protocol):
     provider: str  # the carrier's name in our paths: twilio, asterisk ...
     format: AudioFormat  # of both directions, fixed for the life of the wire
     playout: PlayoutMode
+    stall_ms: float | None  # nothing for so long is a stall of the network and not silence; None: to be learnt
 
     def open(self, ears: WireEars) -> None:
         """From now on events go to `ears`; what arrived before is delivered first."""

@@ -19,7 +19,9 @@ from actors.media.vad import WINDOW_MS, WINDOW_SAMPLES, BatchedVad, VadStream
 from config.assistant import Endpointing
 
 WIDEBAND_RATE = 12000  # from here on a wire is heard at 16 kHz
-QUIET_MS = 100  # so long after its last audio has ended, a carrier's silence becomes ours
+QUIET_MS = 100  # so long after its last audio has ended, a wire stalls, or a carrier's silence becomes ours
+STALL_MS = 1000  # a wire that is not known to pause may stall for so long
+LEARNT_MS, BURST_MS = 300, 100  # a gap as long as this was a stall if so much comes at its end, else a pause
 REAL_TIME = 1.1  # a caller speaks in real time: so much is heard in the long run, and BACKLOG_MS at once
 TAKE_MS = 200  # at most so much is heard in one tick: one leg's burst must not delay the others
 BACKLOG_MS = 10_000  # what waits beyond this is lost, oldest first
@@ -37,7 +39,17 @@ class Heard:
     end_ms: float
 
 
-InboundEvent = Heard | SpeechStarted | SpeechEnded
+@dataclass(frozen=True, slots=True)
+class Stalled:
+    """Nothing comes: not silence, but the network. What is said meanwhile comes later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The stall is over: audio comes again, or the silence is taken for the caller's."""
+
+
+InboundEvent = Heard | SpeechStarted | SpeechEnded | Stalled | Resumed
 
 
 def hearing_format(wire_format: AudioFormat) -> AudioFormat:
@@ -46,9 +58,10 @@ def hearing_format(wire_format: AudioFormat) -> AudioFormat:
 
 
 class Inbound:
-    """The hearing half of one leg."""
+    """The hearing half of one leg. A gap of up to `stall_ms` is a stall of the network, a longer one the caller's
+    silence; None: that is learnt from what comes at the end of the gaps."""
 
-    def __init__(self, wire_format: AudioFormat, endpointing: Endpointing) -> None:
+    def __init__(self, wire_format: AudioFormat, endpointing: Endpointing, stall_ms: float | None = 0.0) -> None:
         self.hearing = hearing_format(wire_format)
         self.events: list[InboundEvent] = []
         self.lost_ms = 0.0  # of audio that came faster than it could be heard
@@ -74,6 +87,10 @@ class Inbound:
         self._narrow = b""  # 8 kHz that waits for a full window
         self._told_ms = 0.0
         self._audio_until_ms: float | None = None
+        self._learns = stall_ms is None
+        self._stall_ms = STALL_MS if stall_ms is None else stall_ms
+        self._begun = self._stalls = False
+        self._gap_since_ms: float | None = None
         self._detector = SpeechDetector(endpointing)
         self._brisk_until_ms = float(BRISK_MS)
 
@@ -99,12 +116,41 @@ class Inbound:
             size = min(size, self._limit_bytes, self._allowed(now_ms))
         size -= size % self.wire_format.sample_bytes
         if not size:
-            return self._silence if now_ms - self._audio_until_ms > QUIET_MS else b""
+            return self._nothing(now_ms, self._audio_until_ms)
+        if self._gap_since_ms is not None or not self._begun:
+            self._gap_ends(now_ms)
         self._heard_since += size
         self._audio_until_ms = now_ms + self.wire_format.duration_ms(size)
         taken = bytes(self._arrived[:size])
         del self._arrived[:size]
         return taken
+
+    def _nothing(self, now_ms: float, until_ms: float) -> bytes:
+        """What is heard where nothing came since `until_ms`. Before its first audio a wire has promised none."""
+        if now_ms - until_ms <= QUIET_MS:
+            return b""
+        if self._gap_since_ms is None:
+            self._gap_since_ms = until_ms
+        if not self._begun or now_ms - self._gap_since_ms > self._stall_ms:
+            self._end_stall()
+            return self._silence
+        if not self._stalls:
+            self._stalls = True
+            self.events.append(Stalled())
+        return b""
+
+    def _gap_ends(self, now_ms: float) -> None:
+        if self._learns and self._begun and self._gap_since_ms is not None:
+            came_ms = self.wire_format.duration_ms(len(self._arrived))
+            if now_ms - self._gap_since_ms >= LEARNT_MS and came_ms < BURST_MS:
+                self._stall_ms = 0.0  # it pauses: the next time it is believed at once
+        self._begun, self._gap_since_ms = True, None
+        self._end_stall()
+
+    def _end_stall(self) -> None:
+        if self._stalls:
+            self._stalls = False
+            self.events.append(Resumed())
 
     def _allowed(self, now_ms: float) -> int:
         """The bytes that may be heard now. One frame a tick is real time: only who brings more is asked to count."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from actors.call.wire import PlayoutMode, Wire
 from actors.errors import Result, Termination
-from actors.media.inbound import Heard, Inbound
+from actors.media.inbound import Heard, Inbound, Resumed, Stalled
 from actors.media.playout import BufferedPlayout, Done, Dry, Effect, PacedPlayout, Send, SendClear, SendMark, Started
 from actors.media.speech import SpeechStarted
 from config.assistant import Endpointing
@@ -31,6 +31,12 @@ class LegEvents(Protocol):
 
     def on_speech_ended(self, at_ms: float) -> None:
         """The voice ended at `at_ms`; all audio until now was given to `on_heard` before."""
+
+    def on_hearing_stalled(self) -> None:
+        """Nothing comes of the caller's audio, though some should: what is said meanwhile comes later."""
+
+    def on_hearing_resumed(self) -> None:
+        """It comes again, or is not waited for any longer."""
 
     def on_playout_started(self, utterance: int) -> None:
         """Its first audio went out."""
@@ -59,7 +65,7 @@ class Leg:
 
     def __init__(self, wire: Wire, clock: MediaClock, events: LegEvents, endpointing: Endpointing) -> None:
         self._wire, self._clock, self._events = wire, clock, events
-        self.inbound = Inbound(wire.format, endpointing)
+        self.inbound = Inbound(wire.format, endpointing, getattr(wire, "stall_ms", 0.0))
         self.hearing = self.inbound.hearing
         self.is_open = False
         self._closed = False
@@ -173,6 +179,10 @@ class Leg:
                 self._events.on_heard(event.payload, event.start_ms, event.end_ms)
             elif isinstance(event, SpeechStarted):
                 self._events.on_speech_started(event.at_ms)
+            elif isinstance(event, Stalled):
+                self._events.on_hearing_stalled()
+            elif isinstance(event, Resumed):
+                self._events.on_hearing_resumed()
             else:
                 self._events.on_speech_ended(event.at_ms)
 

@@ -26,6 +26,8 @@ class Phone:
         self.wire = FakeWire(self._loop.time, playout)
         self._speech = bytearray()
         self._to_wire = Converter(PCM_8K, self.wire.format)
+        self._held = bytearray()
+        self._stalled_until_s = 0.0
         self._ticks = 0
         self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         clock.add_ticker(self._tick)
@@ -33,6 +35,10 @@ class Phone:
     def say(self, text: str) -> None:
         """Speak, as soon as what was said before is out."""
         self._speech += tones.spell(text)
+
+    def stall(self, seconds: float) -> None:
+        """For so long nothing arrives of what is spoken; then all of it."""
+        self._stalled_until_s = self._loop.time() + seconds
 
     def hang_up(self) -> None:
         if self.wire.ears is not None and not self.wire.hung_up:
@@ -84,7 +90,10 @@ class Phone:
     def _tick(self) -> None:
         if self.wire.ears is not None and not self.wire.hung_up:
             frame, self._speech = bytes(self._speech[:320]), self._speech[320:]
-            self.wire.ears.on_audio(self._to_wire.convert(frame.ljust(320, b"\0") if frame else SILENCE))
+            self._held += self._to_wire.convert(frame.ljust(320, b"\0") if frame else SILENCE)
+            if self._loop.time() >= self._stalled_until_s:
+                self.wire.ears.on_audio(bytes(self._held))
+                self._held.clear()
             self.wire.run()
         self._ticks += 1
         for entry in list(self._waiting) if self._ticks % LOOK_EVERY == 0 else ():

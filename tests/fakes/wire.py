@@ -20,6 +20,7 @@ class FakeWire:
         provider: str = "fake",
     ) -> None:
         self.provider, self.format, self.playout = provider, audio_format, playout
+        self.stall_ms: float | None = 0.0
         self.echoes = True  # False: a carrier that never answers a mark
         self.sent: list[tuple[float, bytes]] = []  # (seconds, payload)
         self.marks: list[tuple[float, str]] = []

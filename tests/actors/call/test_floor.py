@@ -22,6 +22,7 @@ from tests.actors.call import (
     test_late_events,
     test_outages,
     test_spending,
+    test_stalls,
     test_thinking_ahead,
 )
 from tests.actors.call.stage import Stage, assistant
@@ -34,6 +35,7 @@ MODULES = (
     test_late_events,
     test_outages,
     test_spending,
+    test_stalls,
     test_thinking_ahead,
 )
 Pair = tuple[Floor, Input]
@@ -138,6 +140,8 @@ ANYTHING: tuple[Callable[[Stage], Any], ...] = (
     lambda s: s.do("heard", Transcript("uh-huh", False, s.now * 1000)),
     lambda s: s.do("heard", Transcript("stop", True, s.now * 1000)),
     lambda s: s.do("heard", Transcript("", True, s.now * 1000)),
+    lambda s: s.do("hearing_stalled"),
+    lambda s: s.do("hearing_resumed"),
     lambda s: s.do("turn_ended"),
     lambda s: s.do("turn_ending"),
     lambda s: s.do("turn_resumed"),
