@@ -32,7 +32,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from config.settings import Settings
-from store.errors import StoreUnavailable
+from store.errors import NoThreads, StoreUnavailable
 from store.private import DATABASE, make_private_file, open_data_dir
 
 P = ParamSpec("P")
@@ -60,7 +60,7 @@ class Database:
     def __init__(self, url: str | URL, *, connections: int = 10, threads: int = 4) -> None:
         self.url = make_url(url)
         self.engine = _sqlite(self.url) if self.is_sqlite else _postgres(self.url, connections)
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="store")
+        self._threads, self._size = ThreadPoolExecutor(threads, thread_name_prefix="store"), threads
         # When the last transactions ended, and why they were lost.
         self._outcomes: deque[tuple[float, str]] = deque(maxlen=OUTCOMES)
 
@@ -131,6 +131,16 @@ class Database:
         """Ask the database for an answer; raises `StoreUnavailable`."""
         with self.read() as session:
             session.execute(text("SELECT 1"))
+
+    def start_threads(self) -> None:
+        """All of them now: later there may be none to be had. Raises `NoThreads`."""
+        all_run = threading.Barrier(self._size)
+        try:
+            for _ in range(self._size):
+                self._threads.submit(all_run.wait)
+        except RuntimeError as error:
+            all_run.abort()
+            raise NoThreads(f"the store's {self._size} threads: {error}: a limit on processes, or memory") from None
 
     def submit(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Do blocking `work` in one of the store's threads."""

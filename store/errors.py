@@ -17,6 +17,12 @@ class FolderNotPrivate(StoreUnavailable):
     code = "folder_not_private"
 
 
+class NoThreads(CallboardError):
+    """The system has no further thread for us."""
+
+    code = "no_threads"
+
+
 class UnknownAssistant(BadInput):
     """No assistant has this id or name."""
 

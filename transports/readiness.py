@@ -74,5 +74,8 @@ def _in_thread(look: Callable[[], str]) -> asyncio.Future[str]:
         with suppress(RuntimeError):  # the loop has ended meanwhile
             loop.call_soon_threadsafe(settle, said)
 
-    Thread(target=run, name="readiness", daemon=True).start()
+    try:
+        Thread(target=run, name="readiness", daemon=True).start()
+    except RuntimeError as error:  # the limit on processes is reached
+        settle(f"cannot be looked at: {error}")
     return answered

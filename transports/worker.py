@@ -80,6 +80,7 @@ class Worker:
         """Open the store, start the actors, listen. Raises `CallboardError` or `OSError` (an address is taken)."""
         settings, loop = self.settings, asyncio.get_running_loop()
         self.database = Database.from_settings(settings)
+        self.database.start_threads()
         await self.database.run(migrate, self.database)
         self.registry = Registry(settings.extra_providers)
         self.metrics = Metrics()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from config.settings import load_settings
 from scripts.child_server import free_port
 from store import engine as engine_module
 from store.engine import Database, patient
-from store.errors import StoreUnavailable
+from store.errors import NoThreads, StoreUnavailable
 from tests.databases import Server, postgres_environ
 from tests.servers import stoppable_postgres
 
@@ -25,6 +26,32 @@ def test_answers_a_ping(database: Database) -> None:
 
 async def test_runs_work_in_its_own_threads(database: Database) -> None:
     assert (await database.run(threading.current_thread)).name.startswith("store")
+
+
+async def test_no_thread_is_needed_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'callboard.db'}")
+    database.start_threads()
+    monkeypatch.setattr(threading.Thread, "start", _no_thread)
+    assert await asyncio.gather(*(database.run(lambda: 1) for _ in range(20))) == [1] * 20
+    monkeypatch.undo()
+    database.close()
+
+
+@pytest.mark.parametrize("first", [0, 2])
+def test_a_thread_that_cannot_be_had_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int) -> None:
+    start, starts = threading.Thread.start, itertools.count()
+    monkeypatch.setattr(
+        threading.Thread, "start", lambda thread: start(thread) if next(starts) < first else _no_thread(thread)
+    )
+    database = Database(f"sqlite:///{tmp_path / 'callboard.db'}")
+    with pytest.raises(NoThreads, match="the store's 4 threads: can't start new thread: a limit on processes"):
+        database.start_threads()
+    monkeypatch.undo()
+    database.close()
+
+
+def _no_thread(thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
 
 
 async def test_gives_exceptions_back(database: Database) -> None:

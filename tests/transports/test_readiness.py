@@ -95,6 +95,18 @@ async def test_a_disk_that_hangs_holds_one_thread(site: Site, monkeypatch: pytes
     assert (await parts(site))[0] == 200
 
 
+async def test_a_look_for_which_there_is_no_thread(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unstartable(threading.Thread):
+        def start(self) -> None:
+            raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(readiness, "Thread", Unstartable)
+    trouble = "cannot be looked at: can't start new thread"
+    assert await parts(site) == (503, {"node": "ok", "database": trouble, "disk": trouble})
+    monkeypatch.undo()
+    assert await parts(site) == (200, SOUND)
+
+
 async def test_many_who_ask_cost_one_look(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = []
     monkeypatch.setattr(Readiness, "KEEP_S", 60.0)
