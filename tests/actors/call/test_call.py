@@ -73,6 +73,16 @@ async def test_a_hum_stops_the_voice_for_a_while_only(theatre: Theatre, playout:
     assert len(QUESTIONS) == 1
 
 
+@MODES
+async def test_an_answer_into_the_end_of_a_question_is_heard(theatre: Theatre, playout: PlayoutMode):
+    question = " ".join(f"word{n}" for n in range(12))
+    phone = theatre.call(playout, greeting=question)
+    await phone.hears_word("word9")  # some 400 ms are left
+    phone.say("yeah")
+    await phone.hears("you said yeah", 10.0)
+    assert (await theatre.lines(phone, 2)) == [("assistant", question), ("user", "yeah")]
+
+
 async def test_the_caller_hangs_up_in_mid_sentence(theatre: Theatre):
     phone = theatre.call(greeting="a very long welcome to everybody who calls us here today")
     await phone.hears_word("long")
