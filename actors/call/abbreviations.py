@@ -12,8 +12,8 @@ from functools import cache
 _LACKING = {
     "en": "Dr Mr Mrs Ms Prof Gen Sgt Capt Lt Rev Hon Sen Gov Messrs Apt Ste tel Tel Mon Tue Tues Wed Thu Thur "
     "Thurs Fri Sat approx Approx dept Dept Attn lbs hrs ext Ext",
-    "de": "Jän Feb Mär Apr Jun Jul Aug Sept Okt Nov Dez Mo Di Mi Do Fr Sa So Hr Frl inkl exkl zzgl abzgl Ing Dipl Mag "
-    "Tel Nr Std Min max min",
+    "de": "Jän Feb Mär Apr Jun Jul Aug Sept Okt Nov Dez Mo Di Mi Do Fr Sa So Hr Frl inkl exkl zzgl abzgl geb Ing "
+    "Dipl Mag Tel Nr Std Min max min",
     "es": "Dra Dña Sra Srta Sta Sto Ing Lic Arq Gral Profa Av Avda Ctra Pza Dpto aprox Tel tel núm Núm ej pág",
     "fr": "MM Mme Mlle Mlles Mmes Me Dr Pr Prof St Ste bd Bd av Av tél Tél env janv févr avr juil sept oct nov déc",
     "it": "Sig Sigg Dott Avv Ing Prof Geom Rag Arch Egr Gent tel Tel num ca",
@@ -26,6 +26,8 @@ _LACKING = {
     "da": "nr Nr kl Kl tel Tel ca dr Dr prof Prof hr Hr fr Fr bl.a f.eks",
     "nb": "nr Nr kl Kl tlf Tlf ca dr Dr prof Prof bl.a f.eks",
     "cs": "č Č tel Tel ul Ul nám p pí Ing ing MUDr JUDr Mgr prof Prof",
+    "hi": "डॉ श्री श्रीमती प्रो कु",
+    "th": "นพ พญ ดร ผศ รศ ศ น ร ถ",
     "tr": "Dr Prof Doç Av Sok Cad Mah No Tel Sn",
 }
 _SAME = {"no": "nb", "nn": "nb", "sk": "cs"}

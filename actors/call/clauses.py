@@ -9,6 +9,8 @@ separate by a blank what others separate by a comma.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import regex
 import sentencex
 
@@ -27,7 +29,7 @@ _END = regex.compile(rf"\n\s*|[{_STOP}]+{_CLOSE}*")
 _END_OF = {"el": regex.compile(rf"\n\s*|[{_STOP};]+{_CLOSE}*")}  # the Greek question mark
 _PAUSE = regex.compile(
     rf"[[\p{{Sentence_Break=SContinue}}]--[\u0000-\u007f\u2013\u2014]]{_CLOSE}*(?!\d)"
-    rf"|[,:;]{_CLOSE}*(?=\s)|(?<=\s)[-\u2013](?=\s)|\u2014(?=[^\d])"
+    rf"|[,:;]{_CLOSE}*(?=\s+[^\s\d])|(?<=\s)[-\u2013](?=\s)|\u2014(?=[^\d])"
     r"|(?<=\p{Line_Break=SA})[^\S\n]+(?=\S)",
     regex.V1,
 )
@@ -74,14 +76,16 @@ class Clauser:
 
     def feed(self, token: str) -> list[str]:
         """The clauses that are complete now, without blanks around them."""
+        return [clause for at in range(0, len(token), MAX_CHARS) for clause in self._feed(token[at : at + MAX_CHARS])]
+
+    def _feed(self, token: str) -> Iterator[str]:
+        """Not a whole answer at once: what is searched must not grow."""
         self._buffer += token
-        clauses = []
         while (end := self._cut()) is not None:
             clause, self._buffer, self._passed = self._buffer[:end].strip(), self._buffer[end:], 0
             if is_speakable(clause):
-                clauses.append(clause)
                 self._first = False
-        return clauses
+                yield clause
 
     def rest(self) -> str:
         """What is left when the answer is complete."""

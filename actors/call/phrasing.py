@@ -7,9 +7,11 @@ words.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import regex
 
-from actors.call.clauses import Clauser
+from actors.call.clauses import Clauser, is_speakable
 from actors.call.forms import forms
 from actors.call.plain import Plain
 from config.assistant import Speech
@@ -21,30 +23,41 @@ _BEFORE_MARK = regex.compile(r"(?<=\S)[^\S\u00a0\u202f]+(?=[,.;!?]+(?:\s|$))")  
 class Phrasing:
     """One answer. `feed` its tokens, get the clauses that are complete; `end` gives the last ones.
 
-    `first`: nothing of the answer was said yet. `thinks_first`: the model is known to begin within a thought.
+    `said`: of the answer, by an earlier attempt: no model resumes an answer, so what repeats that is passed over.
+    `thinks_first`: the model is known to begin within a thought.
     """
 
-    def __init__(self, speech: Speech, language: str, first: bool = True, thinks_first: bool = False) -> None:
+    def __init__(self, speech: Speech, language: str, said: str = "", thinks_first: bool = False) -> None:
         self._plain = Plain(speech.markup, thinks_first or speech.thinks_first)
-        self._clauser = Clauser(first, language)
+        self._clauser = Clauser(not said, language)
+        self._unrepeated = Unrepeated(said)
         self._forms = forms(speech, language)
         self._french = language.lower().startswith("fr")  # has a blank before some marks
-        self.thinks_first = thinks_first  # what was learnt of it
+
+    @property
+    def thought_first(self) -> bool:
+        """The model began within a thought: its next answer probably will, too."""
+        return self._plain.thought_first
 
     def feed(self, token: str) -> list[str]:
         """The clauses that are complete now."""
-        return self._clauses(self._plain.feed(token))
+        text = self._plain.feed(token)
+        self._take_back()
+        return self._follow(self._clauser.feed(text)) if text else []
 
     def end(self) -> list[str]:
         """What is left when the answer is complete."""
-        clauses = self._clauses(self._plain.end())
-        return [*clauses, *filter(None, [self._said(self._clauser.rest())])]
+        text = self._plain.end()
+        self._take_back()
+        clauses = [*self._clauser.feed(text), self._clauser.rest()]
+        return [*self._follow(filter(None, clauses)), *self._unrepeated.end()]
 
-    def _clauses(self, text: str) -> list[str]:
+    def _take_back(self) -> None:
         if self._plain.took_back:
-            self.thinks_first = True
             self._clauser.forget()
-        return [self._said(clause) for clause in self._clauser.feed(text)] if text else []
+
+    def _follow(self, clauses: Iterable[str]) -> list[str]:
+        return [rest for clause in clauses for rest in self._unrepeated.feed(self._said(clause))]
 
     def _said(self, clause: str) -> str:
         """Without the gaps that marks leave behind, and as it is said."""
@@ -53,3 +66,45 @@ class Phrasing:
         for form in self._forms:
             clause = form(clause)
         return clause
+
+
+class Unrepeated:
+    """Lets through what follows `said`, whether a model repeats that first or goes on as it was asked to.
+
+    Letters and figures are compared, so that neither marks nor other places to cut make a difference."""
+
+    def __init__(self, said: str) -> None:
+        self._left = _letters(said)
+        self._held: list[str] = []  # may be the beginning of a repetition
+
+    def feed(self, clause: str) -> list[str]:
+        """What is to be said of the next clause, and of those that were held."""
+        letters = _letters(clause)
+        if self._left and self._left.startswith(letters):
+            self._held.append(clause)
+            self._left = self._left[len(letters) :]
+            return []
+        left, held, self._left, self._held = self._left, self._held, "", []
+        if left or held:
+            if letters.startswith(left):
+                return list(filter(is_speakable, [_behind(clause, len(left))]))
+            return [*held, clause]
+        return [clause]
+
+    def end(self) -> list[str]:
+        """What was held and is no whole repetition."""
+        held, self._held = self._held, []
+        return held if self._left else []
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text.casefold()))
+
+
+def _behind(text: str, count: int) -> str:
+    """What follows so many letters, without the marks that end them."""
+    for index, letter in enumerate(text):
+        if count <= 0 and (letter.isspace() or letter.isalnum()):
+            return text[index:].strip()
+        count -= len(_letters(letter))
+    return ""

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import regex
 
 MAX_END = 120  # characters of the longest end of something that is passed over
-MAX_HELD = 2000  # characters of something that looks like a mark and does not end: it is text
+MAX_HELD = 1000  # characters of something that looks like a mark and does not end: it is text
 
 _THOUGHT = r"think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad|analysis|reasoning_content"
 _THOUGHT_OPENS = rf"<(?:\w+:)?(?:{_THOUGHT})(?:\s[^<>\n]*)?>|\[THINK\]|◁think▷|<\|begin_of_thought\|>"
@@ -97,11 +97,11 @@ _ANYWHERE = (
     _skip(r"<!--", lambda match: _COMMENT_ENDS),
     _say(r"<(?:https?://|mailto:)?([^<>\s]*[^<>\s/]@?[.@][^<>\s]+?)/?>", _inside),
     _say(r"<(?:br|hr|/p|/li|/div|/h[1-6]|/tr)\s*/?>", lambda match: "\n"),
-    _say(r"</?[A-Za-z][^<>\n]{0,300}>"),
-    _say(rf"!?\[((?:[^\[\]\n]|\[[^\[\]\n]*\]){{1,400}})\](?:{_TARGET}|\[[^\]\n]{{0,80}}\])", lambda m: _of(m[1])),
+    _say(r"</?[A-Za-z][^<>\n]{0,120}>"),
+    _say(rf"!?\[((?:[^\[\]\n]|\[[^\[\]\n]*\]){{1,200}})\](?:{_TARGET}|\[[^\]\n]{{0,80}}\])", lambda m: _of(m[1])),
     _say(r"(?<=\S)\[\^?\d{1,3}\](?!\()"),  # a footnote
     _say(r"【[^】\n]{0,80}】"),  # a citation
-    _say(rf"(?:https?://|(?=www\.))({_URL}{{1,1500}}?)/?(?=[.,;:!?…)\]}}\"'\u201d\u2019*_]*(?!{_URL})[\s\S])", _inside),
+    _say(rf"(?:https?://|(?=www\.))({_URL}{{1,800}}?)/?(?=[.,;:!?…)\]}}\"'\u201d\u2019*_]*(?!{_URL})[\s\S])", _inside),
     _say(r"(?<![\d\s])\*+|(?<=\S)\*+(?=[\s.,;:!?)])|(?<!\d)\*+(?=[^\s*])|\*{2,}"),  # not 2 * 3
     _say(r"(?<![^\W_])_+(?=[^\s_])|(?<=\S)_+(?=\W)"),  # not snake_case
     _say(r"~~+"),
@@ -139,36 +139,40 @@ class Plain:
         self._keeps = thinks_first
         self._searched = 0  # up to here, for the end of what is passed over
         self._drops = False  # what was taken so far was a thought
+        self.thought_first = False  # the end of a thought came whose beginning did not
         self.took_back = False  # all that was given before `feed`'s last answer was a thought
 
     def feed(self, piece: str) -> str:
         """The plain text that is certain now."""
-        self._text += piece
-        return self._take(last=False)
+        self.took_back, said = False, ""
+        for at in range(0, len(piece), MAX_HELD):  # not a whole answer at once: what is searched must not grow
+            self._text += piece[at : at + MAX_HELD]
+            said = self._take(said, last=False)
+        return said
 
     def end(self) -> str:
         """The rest, when no more will come."""
+        self.took_back = False
         self._text += "\n"  # ends each mark that ends with its line
-        said = self._take(last=True)
+        said = self._take("", last=True)
         if self._until is not None and self._keeps:
             self._until = None
-            said = self._take(last=True)
+            said = self._take("", last=True)
         return said.removesuffix("\n")
 
     def whole(self, text: str) -> str:
         """The plain text of a text that is complete."""
         return self.feed(text) + self.end()
 
-    def _take(self, last: bool) -> str:
-        said: list[str] = []
-        self.took_back = False
+    def _take(self, before: str, last: bool) -> str:
+        said = [before]
         while self._at < len(self._text):
             step = self._step(last) if self._until is None else self._pass_over(self._until)
             if step is None:
                 break
             said.append(step)
             if self._drops:
-                said, self._drops, self.took_back = [], False, True
+                said, self._drops, self.took_back, self.thought_first = [], False, True, True
         self._forget()
         return "".join(said)
 
@@ -212,6 +216,7 @@ class Plain:
                 self._at = max(self._at, self._searched - MAX_END)
             return None
         self._at, self._until = found.end(), None
+        self.thought_first = self.thought_first or self._keeps
         return ""
 
     def _forget(self) -> None:

@@ -21,6 +21,7 @@ from config.assistant import Speech
 NO_ANSWER = "no first word of the answer"
 MOST_CHARACTERS = 50_000  # of one answer: an hour of speech
 _WORD = re.compile(r"\w")
+_THINK_FIRST: set[str] = set()  # models whose last answer in this process held the end of a thought alone
 
 
 class Responder(SessionMember):
@@ -37,11 +38,12 @@ class Responder(SessionMember):
         self._question: Question | None = None  # if the answer may be asked for once more
         self._spoke = False  # something of it
         self._characters = 0
-        self._speech, self._language = Speech(), ""
+        self._speech, self._language, self._model = Speech(), "", ""
         self._phrasing = Phrasing(self._speech, "")
 
     def receiveMsg_OpenResponder(self, message: OpenResponder, sender: ActorAddress) -> None:
         self._speech, self._language, services = message.speech, message.language, message.services.value
+        self._model = message.choice.model_dump_json()
         self.hold(
             message.choice,
             message.stalls,
@@ -53,7 +55,7 @@ class Responder(SessionMember):
         question = message.question
         self._turn, self._started = question.turn, False
         self._question, self._spoke = question, bool(question.said)
-        self._begin(first=not question.said)
+        self._begin(question.said)
         self._expect_answer()
         self.session.ask(question)
 
@@ -84,8 +86,8 @@ class Responder(SessionMember):
     def session_opened(self) -> None:
         self._expect_answer()
 
-    def _begin(self, first: bool) -> None:
-        self._phrasing = Phrasing(self._speech, self._language, first, self._phrasing.thinks_first)
+    def _begin(self, said: str) -> None:
+        self._phrasing = Phrasing(self._speech, self._language, said, self._model in _THINK_FIRST)
         self._characters = 0
 
     def _say(self, clauses: Iterable[str]) -> None:
@@ -96,10 +98,11 @@ class Responder(SessionMember):
 
     def _end(self, event: Answered) -> None:
         self._say(self._phrasing.end())
+        (_THINK_FIRST.add if self._phrasing.thought_first else _THINK_FIRST.discard)(self._model)
         question, self._question = self._question, None
         is_empty = not (self._spoke or event.hang_up)
         if is_empty and question is not None:
-            self._begin(first=True)
+            self._begin("")
             if self.opened:
                 self.watch.expect("first", self.stalls.first_token_ms, NO_ANSWER)
             self.session.ask(question)

@@ -4,8 +4,7 @@ https://platform.openai.com/docs/api-reference/chat/create, streaming; what come
 history that is too long for the model is halved until it takes it; so much is not tried again in this call.
 
 No such model resumes an answer. Where an earlier attempt has delivered the beginning (`Question.said`), the question
-ends with that beginning as the assistant's message and a system message that asks for the rest only; a model that
-repeats the beginning all the same is cut where the rest starts.
+ends with that beginning as the assistant's message and a system message that asks for the rest only.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class Answer:
     def __init__(self, question: Question, emit: Emit) -> None:
         self._turn, self._emit = question.turn, emit
         self._life = LifeSigns(lambda event: self._emit(event))  # until it is silenced
-        self._halves, self._rest = Halves(), Unrepeated(question.said)
+        self._halves = Halves()
         self._flaw = ""
         self.said = self.complete = False
         self.begin()
@@ -123,7 +123,7 @@ class Answer:
             raise _stream_error(error)
         choice = record(next(iter(items(chunk.get("choices"))), None))  # there is none beside the usage figures
         delta = record(choice.get("delta")) or record(choice.get("message"))
-        self._say(self._rest.feed(self._halves.join(_spoken(delta.get("content")))))
+        self._say(self._halves.join(_spoken(delta.get("content"))))
         if delta.get("tool_calls") or delta.get("function_call"):
             self._life.at_work(True)
         if delta.get("refusal"):
@@ -143,31 +143,7 @@ class Answer:
             raise ProviderError("openai", f"ended its answer by {reason!r}")
         if not self.complete:
             self.complete = True
-            self._say(self._rest.end())
             self._emit(Answered(self._turn, flaw=_FLAWS.get(reason, self._flaw)))
-
-
-class Unrepeated:
-    """Lets through what follows `said`, whether the model repeats that first or goes on as it was asked to."""
-
-    def __init__(self, said: str) -> None:
-        self._said = said.strip()
-        self._held = ""  # may be the beginning of a repetition
-
-    def feed(self, piece: str) -> str:
-        if not self._said:
-            return piece
-        self._held += piece
-        start = self._held.lstrip()
-        if self._said.startswith(start) and start != self._said:
-            return ""
-        held, said = self._held, self._said
-        self._held = self._said = ""
-        return start.removeprefix(said) if start.startswith(said) else held
-
-    def end(self) -> str:
-        """What was held and is no whole repetition."""
-        return self._held
 
 
 def refusal(status: int, body: str, retry_after_s: float) -> ProviderError:

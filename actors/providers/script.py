@@ -167,7 +167,7 @@ class ScriptSession(LlmSession):
     def ask(self, question: Question) -> None:
         self.cancel()
         reply = self._script.answer(question.history)
-        tokens = [Token(question.turn, text) for text in _unsaid(reply.text, question.said)]
+        tokens = [Token(question.turn, text) for text in re.findall(r"\S+\s*", reply.text)]
         self._left = [*tokens, Answered(question.turn, reply.hang_up)]
         self._timer = asyncio.get_running_loop().call_soon(self._say)
 
@@ -186,14 +186,3 @@ class ScriptSession(LlmSession):
             if self._left and self.options.tokens_per_s:
                 self._timer = asyncio.get_running_loop().call_later(1 / self.options.tokens_per_s, self._say)
                 return
-
-
-def _unsaid(text: str, said: str) -> list[str]:
-    """The words of `text`, each with the space after it, that follow `said`; all of them if `said` is not its start."""
-    words, done = re.findall(r"\S+\s*", text), said.split()
-    if [word.strip() for word in words[: len(done)]] != done:
-        return words
-    left = words[len(done) :]
-    if left and said and not said[-1].isspace():
-        left[0] = " " + left[0]
-    return left

@@ -202,7 +202,7 @@ class Question:
     """One question to a language model.
 
     `history` ends with the caller's words. `said` is the part of the answer that an earlier, failed attempt has
-    already delivered: the session emits only what follows it.
+    already delivered: the session emits what follows it, or all of it again, and the responder drops the beginning.
     """
 
     turn: int

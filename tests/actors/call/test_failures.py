@@ -57,6 +57,15 @@ async def test_a_language_model_that_fails_in_mid_sentence_is_asked_again(theatr
     assert await theatre.lines(phone, 2) == [("user", "tell me"), ("assistant", reply)]
 
 
+async def test_one_that_begins_anew_with_other_marks_is_heard_once(theatre: Theatre):
+    FAULTS.plant("token", "fail", nth=8)
+    reply = "**First** comes *alpha*. Then comes [bravo](http://b.org). Then `comes` charlie."
+    phone = theatre.call(greeting="", llm={"provider": "fake", "reply": reply, "tokens_per_s": 20}, stalls=STALLS)
+    phone.say("tell me")
+    await phone.hears("First comes alpha. Then comes bravo. Then comes charlie.")
+    assert QUESTIONS[1].said == "First comes alpha. Then comes bravo."
+
+
 @HOW
 async def test_a_language_model_that_never_begins_is_asked_again(theatre: Theatre, how: str):
     FAULTS.plant("ask", how)

@@ -9,7 +9,7 @@ import pytest
 
 from actors.errors import ProviderError, Remedy
 from actors.providers.openai import CONTINUE, OpenAiLlm, OpenAiOptions
-from actors.providers.openai_answer import Answer, Unrepeated
+from actors.providers.openai_answer import Answer
 from actors.providers.spec import Answered, ChatMessage, Question, SessionFailed, Token, Usage
 from tests.fakes.emitted import Emitted
 from tests.fakes.openai import FakeOpenAi
@@ -199,34 +199,6 @@ async def test_what_was_said_is_part_of_the_question(fake, make):
         {"role": "assistant", "content": "We are open"},
         {"role": "system", "content": CONTINUE},
     ]
-
-
-@pytest.mark.parametrize(
-    "reply", ["We are open from nine to five.", " from nine to five.", " We are open from nine to five."]
-)
-async def test_only_what_follows_what_was_said_is_emitted(fake, make, reply):
-    fake.reply = lambda messages: reply
-    emitted = Emitted()
-    make(emitted).ask(question(said="We are open"))
-    await emitted.until(Answered)
-    assert emitted.answer.strip() == "from nine to five."
-
-
-@pytest.mark.parametrize(
-    ("said", "tokens", "rest"),
-    [
-        ("", ["a", "b"], "ab"),
-        ("We are", ["We ", "are ", "open"], " open"),
-        ("We are", ["We are open"], " open"),
-        ("We are", ["We ", "close"], "We close"),
-        ("We are", ["open ", "We are"], "open We are"),
-        ("We are", ["We"], "We"),
-        ("We are", ["We are"], ""),
-    ],
-)
-def test_unrepeated(said, tokens, rest):
-    cut = Unrepeated(said)
-    assert "".join(map(cut.feed, tokens)) + cut.end() == rest
 
 
 def event(data: object) -> bytes:

@@ -112,17 +112,6 @@ async def test_words_come_as_tokens(tokens_per_s: float) -> None:
     assert listener.events[2:] == [Token(4, "Nine "), Token(4, "to "), Token(4, "five."), Answered(4)]
 
 
-@pytest.mark.parametrize(
-    ("said", "rest"),
-    [("Nine", " to five."), ("Nine ", "to five."), ("Nine to five.", ""), ("Something else", "Nine to five.")],
-)
-async def test_what_was_said_is_not_said_again(said: str, rest: str) -> None:
-    listener = Listener()
-    listener.session.ask(Question(1, heard("opening hours"), said=said))
-    await listener.answered.wait()
-    assert listener.text == rest
-
-
 async def test_nothing_follows_a_cancel() -> None:
     listener = Listener(tokens_per_s=1000)
     session = listener.session
