@@ -31,6 +31,10 @@ class ProviderError(CallboardError):
     def __reduce__(self) -> tuple[type[ProviderError], tuple[str, str, Remedy, float]]:
         return type(self), (self.provider, self.detail, self.remedy, self.retry_after_s)
 
+    def saying(self, detail: str) -> ProviderError:
+        """The same failure in other words."""
+        return type(self)(self.provider, detail, self.remedy, self.retry_after_s)
+
 
 class ProviderStalled(ProviderError):
     """A provider owes an answer and has been silent for too long."""

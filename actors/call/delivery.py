@@ -49,8 +49,9 @@ class Delivery:
         """It is known of everything thrown away what was heard of it."""
         return not self._thrown
 
-    def begin(self, purpose: Purpose, turn: int) -> None:
+    def begin(self, purpose: Purpose, turn: int) -> Utterance:
         self.utterance = Utterance(self._number(), purpose, turn)
+        return self.utterance
         self._careful = False
 
     def speak(self, text: str) -> None:

@@ -59,6 +59,10 @@ class History:
     def remember_heard(self, utterance: Utterance, text: str, interrupted: bool = False) -> None:
         if text:
             self.lines.append(ChatMessage("assistant", text))
-            for keys in self._pressed:
-                text = keys.hidden_in(text)
-            self._do(Said("assistant", utterance.turn, text, utterance.started_s, interrupted))
+            self._do(Said("assistant", utterance.turn, self.hide_keys(text), utterance.started_s, interrupted))
+
+    def hide_keys(self, text: str) -> str:
+        """A text of somebody who knows them, such as a model: without the keys that it repeats."""
+        for keys in (*self._pressed, *self.question.keys):
+            text = keys.hidden_in(text)
+        return text

@@ -57,7 +57,8 @@ class Interruption:
             self._left_ms = self._speaking.left_ms
         if self._config.enabled and self._hearing.words_beside(self._listening) >= self._config.min_words:
             self._speaking.idleness.caller_is_there()
-            self.take_floor()
+            self._speaking.interrupt(may_repeat=True, into_the_end=self._is_answer)
+            self._take_floor()
 
     def ask_for_words(self) -> None:
         self._hearing.ask()
@@ -82,18 +83,19 @@ class Interruption:
         """All that was said did not interrupt ("mhm"): unless it is an answer, it is no part of the next turn."""
         self._sound_is_over()
 
-    def take_floor(self, silent: Input = Input.SETTLE) -> None:
-        """The caller interrupts: fall silent, forget what was not heard, listen; `silent`: if no voice is heard."""
+    def _take_floor(self, silent: Input = Input.SETTLE) -> None:
+        """The caller interrupts: listen; `silent`: if no voice is heard."""
         self._scene.cancel_timer("decision")
         self._left_ms = None
-        self._speaking.interrupt()
         self._scene.feed(Input.HEAR if self._hearing.voice else silent)
 
     def take_floor_for_keys(self) -> None:
-        self.take_floor(silent=Input.AWAIT_KEYS)
+        self._speaking.interrupt(may_repeat=False)
+        self._take_floor(silent=Input.AWAIT_KEYS)
 
     def take_floor_for_text(self) -> None:
-        self.take_floor()
+        self._speaking.interrupt(may_repeat=False)
+        self._take_floor()
         self._scene.feed(Input.TYPED)
 
     def finish(self) -> None:

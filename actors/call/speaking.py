@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from actors.call.delivery import Delivery
 from actors.call.effects import Flawed
 from actors.call.floor import Input
+from actors.call.heard import joined
 from actors.call.hearing import Hearing
 from actors.call.history import History
 from actors.call.idle import Idleness
 from actors.call.latency import TurnLatency
+from actors.call.listening import Listening
 from actors.call.outage import Outage
 from actors.call.position import Position, from_the_clause_at
 from actors.call.questions import Questions
 from actors.call.scene import Scene
-from actors.call.utterance import Purpose
+from actors.call.utterance import Purpose, Utterance
 from actors.errors import Result, Termination
 from actors.messages import Answer, AnswerDone, AnswerStarted, Clause, SegmentSpoken
 from actors.wording import Wording
@@ -24,10 +26,10 @@ from config.assistant import AssistantConfig
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """An utterance that was interrupted: its clauses from the one that was cut, and all that was known of it."""
+    """An utterance that was interrupted: the clauses that were heard, and those from the one that was cut."""
 
+    heard: str
     unheard: tuple[str, ...]
-    said: str
     complete: bool
     then_end: Termination | None
 
@@ -48,6 +50,7 @@ class Speaking:
         self.then_end: Termination | None = None  # the call ends once this utterance was heard
         self._cut: Cut | None = None  # what the caller has interrupted, and has said nothing since
         self._cut_end: Termination | None = None
+        self._may_repeat = self._into_the_end = False
 
     # --- what begins it -------------------------------------------------------------------------------------------
 
@@ -80,16 +83,15 @@ class Speaking:
         else:
             self._scene.feed(Input.REST)
 
-    @property
-    def was_cut(self) -> bool:
-        """The caller has interrupted, and has said nothing since."""
-        return self._cut is not None
+    def was_cut_for(self, words: str, listening: Listening) -> bool:
+        """The caller has interrupted us, and all that he has said were these words, which do not interrupt."""
+        return self._cut is not None and not (words if self._into_the_end else listening.count(words))
 
     def repeat(self) -> None:
         """It came to nothing: go on with the clause that was cut."""
         assert self._cut is not None
         cut, self._cut = self._cut, None
-        self.delivery.begin(Purpose.REPEAT, self._scene.turn)
+        self.delivery.begin(Purpose.REPEAT, self._scene.turn).before = cut.heard
         self._scene.feed(Input.SAY)
         for text in cut.unheard:
             self.delivery.speak(text)
@@ -97,7 +99,7 @@ class Speaking:
             self.then_end = cut.then_end
             self.delivery.complete()
         else:
-            self._questions.go_on(cut.said)
+            self._questions.go_on(joined([cut.heard, *cut.unheard]))
 
     def prompt(self) -> None:
         """Nobody has said anything for a while."""
@@ -171,8 +173,14 @@ class Speaking:
         """It is known what was heard of an utterance that was thrown away."""
         if (stopped := self.delivery.stopped(utterance)) is not None:
             self._history.remember_heard(stopped, stopped.heard_text(heard_ms), interrupted=True)
-            unheard = from_the_clause_at(stopped, heard_ms)
-            self._cut = Cut(unheard, stopped.text, stopped.complete, self._cut_end) if unheard else None
+            self._cut = self._cut_of(stopped, heard_ms) if self._may_repeat else None
+
+    def _cut_of(self, stopped: Utterance, heard_ms: float) -> Cut | None:
+        texts = [segment.text for segment in stopped.segments if not segment.aside]
+        if not (unheard := from_the_clause_at(stopped, heard_ms)):
+            return None
+        heard = joined([stopped.before, *texts[: len(texts) - len(unheard)]])
+        return Cut(heard, unheard, stopped.complete, self._cut_end)
 
     def ask_once_more(self, with_work: bool) -> None:
         """The responder has a successor, who gets the question again, unless it is what kills them."""
@@ -180,7 +188,7 @@ class Speaking:
         if not self._questions.open or (utterance := self.delivery.utterance) is None:
             return
         if with_work:
-            self._questions.ask_again(utterance.text)
+            self._questions.ask_again(joined([utterance.before, utterance.text]))
             return
         self._questions.open = False
         self._history.withhold()
@@ -236,8 +244,10 @@ class Speaking:
         if self.delivery.starves:
             self.outage.due(self._scene.turn)
 
-    def interrupt(self) -> None:
-        """The caller takes the floor."""
+    def interrupt(self, may_repeat: bool, into_the_end: bool = False) -> None:
+        """The caller takes the floor; `may_repeat`: it may turn out that he has said nothing. Said into the end of what
+        is said, a listener's words are an answer."""
+        self._may_repeat, self._into_the_end = may_repeat, into_the_end
         self._cut_end, self.then_end = self.then_end, None  # an answer that would have ended the call is not heard
         self.drop()
 

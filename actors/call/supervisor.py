@@ -248,7 +248,8 @@ class Call(Dispatcher):
 
     def receiveMsg_ChildFailed(self, message: ChildFailed, sender: ActorAddress) -> None:
         if self._members.get(message.role) == sender:
-            self._ended(message.role, message.error, message.work)
+            error = message.error  # in which a provider may repeat the question
+            self._ended(message.role, error.saying(self.conversation.history.hide_keys(error.detail)), message.work)
 
     def receiveMsg_ChildActorExited(self, message: ChildActorExited, sender: ActorAddress) -> None:
         for role, address in list(self._members.items()):

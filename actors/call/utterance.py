@@ -54,6 +54,7 @@ class Utterance:
     def __init__(self, number: int, purpose: Purpose, turn: int = 0) -> None:
         self.number, self.purpose, self.turn = number, purpose, turn
         self.segments: list[Segment] = []
+        self.before = ""  # what of the same answer an utterance before has said
         self.complete = False  # no further text will come
         self.started = False  # the caller hears it
         self.started_s = 0.0  # since then, on the conversation's clock

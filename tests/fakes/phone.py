@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import numpy as np
+
 from actors.call.wire import PlayoutMode
 from actors.errors import Result, Termination
 from actors.media.audio import PCM_8K
@@ -35,6 +37,10 @@ class Phone:
     def say(self, text: str) -> None:
         """Speak, as soon as what was said before is out."""
         self._speech += tones.spell(text)
+
+    def hum(self, seconds: float) -> None:
+        """A sound that is no word."""
+        self._speech += (np.sin(np.arange(int(8000 * seconds)) * 2 * np.pi * 120 / 8000) * 8000).astype("<i2").tobytes()
 
     def stall(self, seconds: float) -> None:
         """For so long nothing arrives of what is spoken; then all of it."""

@@ -136,7 +136,7 @@ class _Fallible:
         if how == "config":
             raise ProviderError("fake", "wrong key", Remedy.CONFIG)
         if how == "fail":
-            self.emit(SessionFailed(ProviderError("fake", f"scripted failure at {where}")))
+            self.emit(SessionFailed(ProviderError("fake", f"scripted failure at {where}: {work()}")))
         if how == "refuse":
             self.emit(SessionFailed(ProviderError("fake", "answered 400: not this", Remedy.REFUSED)))
         if fault and how == "busy":

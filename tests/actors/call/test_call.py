@@ -7,6 +7,7 @@ import pytest
 from actors.call.wire import PlayoutMode
 from actors.messages import HangUpAll
 from tests.actors.call.conftest import Theatre
+from tests.fakes.providers import QUESTIONS
 
 MODES = pytest.mark.parametrize("playout", PlayoutMode)
 
@@ -54,6 +55,32 @@ async def test_a_cough_does_not_stop_the_voice(theatre: Theatre):
         ("user", "count"),
         ("assistant", "one two three four five six seven eight"),
     ]
+
+
+@MODES
+async def test_a_hum_stops_the_voice_for_a_while_only(theatre: Theatre, playout: PlayoutMode):
+    """Each word is heard once, in its order; the one that was cut may be heard in two parts."""
+    story = [f"word{n}" for n in range(12)]
+    phone = theatre.call(playout, greeting="", llm={"provider": "fake", "reply": " ".join(story)})
+    phone.say("tell me")
+    await phone.hears_word("word3")
+    phone.hum(0.9)
+    await phone.hears_word("word11", 10.0)
+    assert list(dict.fromkeys(word for word in phone.words if word != "?")) == story
+    fell_silent = phone.wire.clears or phone.longest_gap_ms("word3", "word11") > 600
+    assert fell_silent
+    assert (await theatre.lines(phone, 2))[1] == ("assistant", " ".join(story))
+    assert len(QUESTIONS) == 1
+
+
+@MODES
+async def test_an_answer_into_the_end_of_a_question_is_heard(theatre: Theatre, playout: PlayoutMode):
+    question = " ".join(f"word{n}" for n in range(12))
+    phone = theatre.call(playout, greeting=question)
+    await phone.hears_word("word9")  # some 400 ms are left
+    phone.say("yeah")
+    await phone.hears("you said yeah", 10.0)
+    assert (await theatre.lines(phone, 2)) == [("assistant", question), ("user", "yeah")]
 
 
 async def test_the_caller_hangs_up_in_mid_sentence(theatre: Theatre):

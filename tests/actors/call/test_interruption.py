@@ -208,6 +208,58 @@ def test_an_interruption_that_says_something_repeats_nothing():
     assert stage.floor is Floor.LISTENING
 
 
+def test_an_interim_that_becomes_a_listeners_word_has_not_interrupted():
+    stage = Stage()
+    stage.speak_out()
+    stage.caller_says("tell me a story")
+    stage.answer("Once upon a time.", "There was a king.")
+    stage.do("playout_started", stage.deliver())
+    stage.heard_on_flush = 300.0
+    stage.do("voice_started", stage.now * 1000)
+    stage.do("heard", Transcript("are", False, stage.now * 1000))
+    assert stage.sent(FlushPlayout)
+    stage.do("voice_ended", stage.now * 1000)
+    stage.do("heard", Transcript("uh-huh", True, stage.now * 1000))
+    stage.wait(0.4)
+    new = stage.do("turn_ended")
+    assert [message.text for message in stage.sent(Speak, new)] == ["Once upon a time.", "There was a king."]
+    assert len(stage.sent(Ask)) == 1
+
+
+@pytest.mark.parametrize("how", ["typed", "near the end", "another turn"])
+def test_a_listeners_word_that_is_an_answer_is_asked(how: str):
+    stage = telling()
+    stage.heard_on_flush = 300.0
+    if how == "typed":
+        stage.do("typed", "okay")
+    elif how == "near the end":
+        stage.wait(1.9)
+        stage.do("voice_started", stage.now * 1000)
+        stage.do("heard", Transcript("are", False, stage.now * 1000))
+        stage.do("heard", Transcript("yeah", True, stage.now * 1000))
+        stage.do("voice_ended", stage.now * 1000)
+        stage.do("turn_ended")
+    else:
+        stage.do("playout_done", utterance(stage))
+        stage.caller_says("okay")
+    assert stage.sent(Ask)[-1].question.history[-1].text in ("okay", "yeah")
+
+
+def test_what_is_repeated_may_be_cut_or_taken_over_once_more():
+    stage = Stage()
+    stage.speak_out()
+    stage.caller_says("tell me a story")
+    stage.answer("Once upon a time.", "There was a king.", done=False)
+    stage.do("playout_started", stage.deliver())
+    taken_back(stage, 1000.0)
+    (ask,) = stage.sent(Ask, stage.do("replaced", "responder"))
+    assert ask.question.said == "Once upon a time. There was a king."
+    stage.do("playout_started", stage.deliver())
+    new = taken_back(stage, 100.0)
+    assert stage.sent(Ask, new)[0].question.said == "Once upon a time. There was a king."
+    assert [message.text for message in stage.sent(Speak, new)] == ["There was a king."]
+
+
 # --- a listener's words ----------------------------------------------------------------------------------------------
 
 
