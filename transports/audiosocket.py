@@ -161,7 +161,7 @@ def _linear(kind: int) -> AudioFormat:
     return _LINEAR[kind - SLIN]
 
 
-_LINEAR = [AudioFormat(Encoding.PCM, rate) for rate in RATES]
+_LINEAR = [PCM_8K, *(AudioFormat(Encoding.PCM, rate) for rate in RATES[1:])]  # each of them once: told apart by `is`
 
 
 class AudioFormats:
@@ -182,7 +182,7 @@ class AudioFormats:
         found = self._format_of(audio)
         if len(audio.payload) % found.sample_bytes:
             raise FormatChanged(f"{len(audio.payload)} bytes of kind {audio.kind:#04x} are no whole samples")
-        if found == self.call:
+        if found is self.call:
             return audio.payload
         if found not in self._to_call:
             self._to_call[found] = Converter(found, self.call)
