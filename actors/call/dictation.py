@@ -5,11 +5,14 @@ in one go what its predecessor left. So its clock is not the caller's (silence i
 where the two part), a `Finalize` may come before the audio that it ends, and what is owed counts from the moment at
 which the session was open and had it all. A `Finalize` that still waits is dropped when the caller goes on.
 
-A session that has words for all of the audio and does not confirm them is believed (`settle`). What it says about that
-audio later is swallowed: the turn is over.
+A session that has words for all of the audio and does not confirm them is believed (`settle`), as is one that ends a
+turn without having confirmed its words. What it says about that audio later is swallowed, however it is written then,
+and so is an end of turn that answers an earlier `Finalize`: the turn is over.
 """
 
 from __future__ import annotations
+
+import re
 
 from actors.messages import Heard, Transcript, TurnEnded
 from actors.providers.spec import Interim
@@ -39,6 +42,8 @@ class Dictation:
         self._final = ("", float("-inf"))  # the last one, and its end
         self._settled_ms: float | None = None  # the turn that we have ended without it
         self._settled_text = ""
+        self._voice_since = False  # was heard behind it
+        self._confirmed = ""  # by an empty final: what comes next may have it once more
         self._alive = self._moved = False  # has said something, or something new, since `settle` was asked last
 
     @property
@@ -58,6 +63,8 @@ class Dictation:
             self._seams.append((self.fed_ms, shift))
         self.fed_ms += chunk.end_ms - chunk.start_ms
         self._until_ms, self.voiced = chunk.end_ms, chunk.voiced
+        if chunk.voiced and self._settled_ms is not None and chunk.start_ms > self._settled_ms + SLACK_MS:
+            self._voice_since = True
         if chunk.voiced and self._asked_ms is not None and chunk.start_ms > self._asked_ms + SLACK_MS:
             self._asked_ms = None  # the caller goes on
         if chunk.voiced:
@@ -80,36 +87,47 @@ class Dictation:
     def interim(self, event: Interim, unsent_ms: float = 0.0) -> list[Told]:
         end_ms = self._callers_ms(self.fed_ms - unsent_ms if event.end_ms is None else event.end_ms)
         self._alive = True
-        if event.text and self._is_settled(end_ms, event.text):
+        if event.text and self._is_settled(end_ms, event.text, event.end_ms is not None):
             return []
-        self._moved = self._moved or event.text != self._interim
-        self._interim, self._interim_ms = event.text, end_ms
-        return [Transcript(self._without_settled(event.text), False, end_ms)]
+        text = self._without_known(event.text)
+        self._moved = self._moved or text != self._interim
+        self._interim, self._interim_ms = text, end_ms
+        return [Transcript(text, False, end_ms)]
 
     def final(self, text: str, session_ms: float) -> list[Told]:
+        """An empty one confirms the words that there are."""
         end_ms = self._callers_ms(session_ms)
         if text and text == self._final[0] and end_ms <= self._final[1]:
             return []  # said twice
         self._final = (text, end_ms)
         self._alive = self._moved = True
-        self._interim = ""
-        if self._settled_ms is not None:
-            is_late, text = self._is_settled(end_ms, text), self._without_settled(text)
-            self._settled_text = ""
-            if is_late:
-                return []
-            self._settled_ms = None
+        is_late, words = self._is_settled(end_ms, text), self._without_known(text) if text else self._interim
+        self._settled_text = ""
+        if is_late:
+            return []
+        self._confirmed, self._interim, self._settled_ms = "" if text else words, "", None
         self._finals += 1
-        return [Transcript(text, True, end_ms)]
+        return [Transcript(words, True, end_ms)]
 
-    def end_of_turn(self) -> list[Told]:
+    def end_of_turn(self, session_ms: float | None = None) -> list[Told]:
+        if session_ms is not None and self._answers_another(self._callers_ms(session_ms)):
+            return []
         overtaken = self._is_overtaken()
-        is_late = overtaken or (self._settled_ms is not None and not self.owes and not self._finals)
+        is_late = self._settled_ms is not None and not self.owes and not self._finals
+        is_late = overtaken or (is_late and not (self._interim and session_ms is not None))
         self._unanswered = max(0, self._unanswered - 1) if overtaken else 0
-        self.owes, self._settled_ms, self._settled_text = False, None, ""
+        until_ms = max(self._owed_ms if self.owes else float("-inf"), self._interim_ms)
+        self.owes, self._settled_ms, self._settled_text, self._confirmed = False, None, "", ""
         self._finals = 0
         self._alive = True
-        return [] if is_late else [TurnEnded()]
+        if is_late:
+            return []
+        goes_on = self._voice_ms > until_ms + LATE_MS  # with words of which these are the beginning
+        return [*(self._believe(until_ms) if not goes_on else ()), TurnEnded()]
+
+    def _answers_another(self, end_ms: float) -> bool:
+        """Whether an end of turn, which is of the audio up to `end_ms`, answers a `Finalize` whose turn is over."""
+        return self.owes and self._settled_ms is not None and end_ms <= self._settled_ms + LATE_MS < self._owed_ms
 
     def settle(self) -> list[Told]:
         """The answer is late: the words that there are, if they are all and have not changed since; else nothing."""
@@ -117,10 +135,16 @@ class Dictation:
         moved, self._moved = self._moved, False
         if moved or not self._interim or known_ms + SLACK_MS < self._owed_ms:
             return []
-        text, self._interim = self._interim, ""
         self.owes, self._finals, self._unanswered = False, 0, 0
-        self._settled_ms, self._settled_text = self._owed_ms, text
-        return [Transcript(text, True, self._owed_ms), TurnEnded()]
+        return [*self._believe(self._owed_ms), TurnEnded()]
+
+    def _believe(self, until_ms: float) -> list[Told]:
+        """The words that there are, which nobody has confirmed, if there are any: they are those before `until_ms`."""
+        text, self._interim = self._interim, ""
+        if not text:
+            return []
+        self._settled_ms, self._settled_text, self._voice_since = until_ms, text, False
+        return [Transcript(text, True, until_ms)]
 
     def lives(self) -> None:
         """It has said something that carries no words."""
@@ -136,13 +160,24 @@ class Dictation:
         is not over, and whoever asked will ask again."""
         return self._unanswered > 0 and self._voice_ms > max(self._owed_ms, self._final[1]) + SLACK_MS
 
-    def _is_settled(self, end_ms: float, text: str) -> bool:
-        """Whether these words are those of the turn that was ended without them."""
-        return self._settled_ms is not None and (end_ms <= self._settled_ms + LATE_MS or text == self._settled_text)
+    def _is_settled(self, end_ms: float, text: str, says_when: bool = True) -> bool:
+        """Whether these words are those of a turn that was ended without them. The same ones behind a further voice
+        are new, if it is known that they are from there."""
+        if self._settled_ms is None:
+            return False
+        if end_ms <= self._settled_ms + LATE_MS:
+            return True
+        return plain_words(text) == plain_words(self._settled_text) and not (says_when and self._voice_since)
 
-    def _without_settled(self, text: str) -> str:
-        """A segment that goes on behind a turn that was ended without it begins with what is known of it."""
-        return text.removeprefix(self._settled_text).strip() if self._settled_ms is not None else text
+    def _without_known(self, text: str) -> str:
+        """A segment that goes on behind words that were taken without it begins with them, perhaps in another
+        spelling; those of a turn that is over do not make all of it."""
+        words = plain_words(text)
+        for known, most in ((self._settled_text, len(words) - 1), (self._confirmed, len(words))):
+            count = len(plain_words(known))
+            if 0 < count <= most and words[:count] == plain_words(known):
+                return " ".join(text.split()[count:])
+        return text
 
     def _callers_ms(self, session_ms: float) -> float:
         shift = 0.0
@@ -151,3 +186,8 @@ class Dictation:
                 break
             shift = shift_ms
         return session_ms + shift
+
+
+def plain_words(text: str) -> list[str]:
+    """The words as they sound: an interim and its final differ in capitals and marks. Each stays a word of the text."""
+    return [re.sub(r"\W", "", word).casefold() for word in text.split()]

@@ -92,9 +92,7 @@ class Transcriber(SessionMember):
             super().receiveMsg_Alive(event, sender)
 
     def receiveMsg_EndOfTurn(self, event: EndOfTurn, sender: ActorAddress) -> None:
-        if self._dictation.owes:
-            self.watch.came()
-        self._told(self._dictation.end_of_turn())
+        self._told(self._dictation.end_of_turn(event.end_ms))
 
     def receiveMsg_EagerEndOfTurn(self, event: EagerEndOfTurn, sender: ActorAddress) -> None:
         told = self._dictation.interim(Interim(event.text), self.session.unsent_ms)

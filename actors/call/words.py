@@ -26,7 +26,7 @@ class Words:
             self.began_s = now
         if final:
             self.finals += 1
-            self._finals.append(text)
+            self._finals.append(text or self._interim)  # an empty one takes no words back
         self._interim = "" if final else text
 
     def forget_interim(self) -> None:

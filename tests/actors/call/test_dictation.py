@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from actors.call.dictation import Dictation
 from actors.messages import Heard, Transcript, TurnEnded
 from actors.providers.spec import Interim
@@ -169,3 +171,89 @@ def test_who_knows_of_turns_ends_them_also_in_a_noise():
     feed(dictation, 0, 3000, voiced=True)
     dictation.final("what time is it", 1980.0)
     assert dictation.end_of_turn() == [TurnEnded()]
+
+
+# --- finals that come late, empty, or never ---------------------------------------------------------------------------
+
+
+def ended_without_a_final() -> Dictation:
+    """The recognizer has answered, and not confirmed what it had said so far."""
+    dictation = asked()
+    dictation.interim(Interim("hello there", 1000.0))
+    assert dictation.end_of_turn(1100.0) == [Transcript("hello there", True, 1100.0), TurnEnded()]
+    return dictation
+
+
+@pytest.mark.parametrize("spelling", ["hello there", "Hello there.", "Hello, there!"])
+def test_words_that_nobody_confirmed_are_taken_once(spelling: str):
+    dictation = ended_without_a_final()
+    assert dictation.final(spelling, 1000.0) == []  # a second late
+    assert dictation.end_of_turn(1100.0) == []
+
+
+@pytest.mark.parametrize("spelling", ["hello there and goodbye", "Hello there. and goodbye"])
+def test_what_comes_with_the_next_utterance_is_taken_once(spelling: str):
+    dictation = ended_without_a_final()
+    feed(dictation, 1500, 3000, voiced=True)
+    assert dictation.interim(Interim(spelling, 2900.0)) == [Transcript("and goodbye", False, 2900.0)]
+    assert dictation.final(spelling, 3000.0) == [Transcript("and goodbye", True, 3000.0)]
+    assert dictation.end_of_turn(3000.0) == [TurnEnded()]
+
+
+def test_a_late_final_takes_nothing_from_the_words_of_the_next_turn():
+    dictation = ended_without_a_final()
+    feed(dictation, 1500, 3000, voiced=True)
+    dictation.interim(Interim("and goodbye", 2900.0))
+    assert dictation.final("hello there", 1000.0) == []
+    assert dictation.end_of_turn(3000.0) == [Transcript("and goodbye", True, 2900.0), TurnEnded()]
+
+
+def test_the_same_words_said_again_are_said_again():
+    dictation = ended_without_a_final()
+    feed(dictation, 1500, 3000, voiced=True)
+    assert dictation.final("hello there", 3000.0) == [Transcript("hello there", True, 3000.0)]
+
+
+def test_an_empty_final_keeps_the_words():
+    dictation = asked()
+    dictation.interim(Interim("hello there", 1000.0))
+    assert dictation.final("", 1100.0) == [Transcript("hello there", True, 1100.0)]
+    assert dictation.end_of_turn() == [TurnEnded()]
+
+
+def test_what_follows_an_empty_final_may_have_its_words_again():
+    dictation = opened()
+    feed(dictation, 0, 1000, voiced=True)
+    dictation.interim(Interim("hello", 500.0))
+    dictation.final("", 600.0)
+    assert dictation.interim(Interim("Hello there", 900.0)) == [Transcript("there", False, 900.0)]
+    assert dictation.final("Hello there.", 1000.0) == [Transcript("there.", True, 1000.0)]
+
+
+def test_an_answer_to_an_earlier_question_is_none_to_this_one():
+    dictation = settled()
+    feed(dictation, 1500, 3000, voiced=True)
+    feed(dictation, 3000, 3200)
+    dictation.ask(3100.0)
+    assert dictation.take_question()
+    assert dictation.final("hello there", 1000.0) == []
+    assert dictation.end_of_turn(1100.0) == [] and dictation.owes
+    assert dictation.final("goodbye", 3000.0) == [Transcript("goodbye", True, 3000.0)]
+    assert dictation.end_of_turn(3100.0) == [TurnEnded()]
+
+
+def test_a_question_that_is_never_answered_has_no_effect_on_the_next_turn():
+    dictation = settled()
+    feed(dictation, 1500, 3000, voiced=True)
+    feed(dictation, 3000, 3200)
+    dictation.ask(3100.0)
+    assert dictation.take_question()
+    dictation.interim(Interim("goodbye", 3000.0))
+    assert dictation.end_of_turn(3100.0) == [Transcript("goodbye", True, 3100.0), TurnEnded()]
+
+
+def test_a_late_end_of_turn_does_not_end_the_next_one():
+    dictation = settled()
+    feed(dictation, 1500, 2000, voiced=True)
+    dictation.interim(Interim("and", 1900.0))
+    assert dictation.end_of_turn() == []

@@ -114,3 +114,13 @@ def test_a_turn_that_waits_for_the_playout_is_not_over_when_the_caller_goes_on(s
     stage.do("heard", Transcript("the time", True, stage.now * 1000))
     stage.do("turn_ended")
     assert stage.sent(Ask)[-1].question.history[-1].text == "no tell me the time"
+
+
+def test_an_empty_final_takes_no_words_back(stage: Stage) -> None:
+    stage.do("voice_started", stage.now * 1000)
+    stage.do("heard", Transcript("what time is it", False, stage.now * 1000))
+    stage.do("heard", Transcript("", True, stage.now * 1000))
+    stage.do("voice_ended", stage.now * 1000 + 500)
+    stage.wait(0.5)
+    stage.do("turn_ended")
+    assert [ask.question.history[-1].text for ask in stage.sent(Ask)] == ["what time is it"]
