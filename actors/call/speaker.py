@@ -9,12 +9,14 @@ from thespian.actors import ActorAddress
 
 from actors.call.member import SessionMember
 from actors.call.pronunciation import pronounced
+from actors.errors import ProviderError
 from actors.media.audio import AudioFormat
 from actors.messages import Audio, AudioEnd, CancelSpeech, EndUtterance, OpenSpeaker, SegmentSpoken, Speak
 from actors.providers.spec import Kind, SegmentAudio, SegmentDone
 from config.assistant import Speech
 
 STOPPED = "the voice stopped in the middle"
+MOST_MS, MOST_MS_A_CHARACTER = 30_000.0, 1_000.0  # of audio for a segment: ten times what the slowest voice makes
 
 
 class Speaker(SessionMember):
@@ -27,9 +29,10 @@ class Speaker(SessionMember):
         super().__init__()
         self._transport: ActorAddress | None = None
         self._audio: AudioFormat | None = None
-        self._owed: deque[tuple[int, int]] = deque()  # (utterance, segment), in order
+        self._owed: deque[tuple[int, int, int]] = deque()  # (utterance, segment, characters), in order
         self._ending: deque[int] = deque()  # utterances that end with the last of their segments owed
         self._begun = False  # the segment owed next has audio already
+        self._made_ms = 0.0  # so much
         self._pronounced = pronounced(Speech())
 
     def receiveMsg_OpenSpeaker(self, message: OpenSpeaker, sender: ActorAddress) -> None:
@@ -43,7 +46,7 @@ class Speaker(SessionMember):
         )
 
     def receiveMsg_Speak(self, message: Speak, sender: ActorAddress) -> None:
-        self._owed.append((message.utterance, message.segment))
+        self._owed.append((message.utterance, message.segment, len(message.text)))
         if len(self._owed) == 1:
             self._expect()
         self.session.speak(message.segment, self._pronounced(message.text))
@@ -65,16 +68,21 @@ class Speaker(SessionMember):
         if not self._owed or self._owed[0][1] != event.segment:
             return  # of a cancelled segment
         assert self._audio is not None
-        self._begun = True
+        if not self._begun:
+            self._begun, self._made_ms = True, 0.0
         self.watch.came_and_expect("next", self.stalls.tts_ms, STOPPED)
-        utterance = self._owed[0][0]
+        utterance, _, characters = self._owed[0]
+        ms = self._audio.duration_ms(len(event.payload))
+        self._made_ms += ms
+        if self._made_ms > MOST_MS + characters * MOST_MS_A_CHARACTER:
+            raise ProviderError(self.provider, f"made {self._made_ms / 1000:.0f} s of audio of {characters} characters")
         self.send(self._transport, Audio(utterance, event.payload))
-        self.tell(SegmentSpoken(utterance, event.segment, self._audio.duration_ms(len(event.payload)), event.words))
+        self.tell(SegmentSpoken(utterance, event.segment, ms, event.words))
 
     def receiveMsg_SegmentDone(self, event: SegmentDone, sender: ActorAddress) -> None:
         if not self._owed or self._owed[0][1] != event.segment:
             return
-        utterance, segment = self._owed.popleft()
+        utterance, segment, _ = self._owed.popleft()
         self._begun = False
         self.tell(SegmentSpoken(utterance, segment, 0.0, done=True))
         self._expect()

@@ -21,6 +21,7 @@ from actors.providers.http_stream import http_client
 from actors.providers.openai_answer import Answer, TooLong, refusal
 from actors.providers.remote import BaseUrl, RemoteOptions
 from actors.providers.spec import ChatMessage, Emit, LlmSession, ProviderSpec, Question
+from actors.wording import Wording
 
 OPENAI_URL = "https://api.openai.com/v1"
 CONTINUE = (
@@ -96,7 +97,7 @@ class OpenAiLlm(LlmSession):
             while not await self._asked(question, answer):
                 pass
         except ProviderError as error:
-            answer.fail(error)
+            answer.fail(without_keys(error, question))
 
     async def _asked(self, question: Question, answer: Answer) -> bool:
         """Whether the history was short enough; if it can be made so, the next try has less of it."""
@@ -143,3 +144,12 @@ def cut_to(history: tuple[ChatMessage, ...], characters: float) -> tuple[ChatMes
     while len(rest) > 1 and left > characters:
         left -= len(rest.pop(0).text)
     return (*history[:begins], *rest)
+
+
+def without_keys(error: ProviderError, question: Question) -> ProviderError:
+    """Servers quote what they refuse, and what the caller has pressed is for the model only."""
+    detail = error.detail
+    for line in question.history:
+        for keys in line.line.keys if isinstance(line.line, Wording) else ():
+            detail = keys.hidden_in(detail.replace(keys.told, str(keys)))
+    return error if detail == error.detail else ProviderError(error.provider, detail, error.remedy, error.retry_after_s)

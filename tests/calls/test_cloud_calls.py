@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -68,6 +69,10 @@ async def held(
     return report
 
 
+def refusal(code: str, message: str) -> bytes:
+    return json.dumps({"error": {"message": message, "type": "invalid_request_error", "code": code}}).encode()
+
+
 async def test_a_conversation(house: House, cloud: Cloud, spoken: Spoken):
     report = await held(house, cloud, spoken, "hello, when are you open", "and on the weekend")
     said = [line["text"] for line in report.conversation["messages"] if line["role"] == "assistant"]
@@ -109,6 +114,39 @@ async def test_a_model_that_is_busy(house: House, cloud: Cloud, spoken: Spoken):
     cloud.llm.script(status=503)
     await held(house, cloud, spoken)
     assert len(cloud.llm.requests) == 2
+
+
+async def test_services_that_say_much_that_carries_nothing(house: House, cloud: Cloud, spoken: Spoken):
+    for fake in cloud.all:
+        fake.noise = (b"null", b"[]", b"{}", b'{"type":"ping"}', b'{"choices":null}', b'{"channel":null}', b"not JSON")
+    report = await held(house, cloud, spoken)
+    assert [line["text"] for line in report.conversation["messages"]].count(ANSWER) == 1
+    assert [len(fake.requests) for fake in cloud.all] == [1, 1, 1]
+
+
+async def test_a_model_that_asks_for_a_moment(house: House, cloud: Cloud, spoken: Spoken):
+    """It is asked again then, and not before."""
+    cloud.llm.script(status=429, headers={"Retry-After": "1"})
+    report = await held(house, cloud, spoken)
+    assert len(cloud.llm.requests) == 2
+    assert report.turns[0].latency_ms > 1000
+    assert [line["text"] for line in report.conversation["messages"]].count(ANSWER) == 1
+
+
+async def test_a_history_that_is_too_long_is_shortened(house: House, cloud: Cloud, spoken: Spoken):
+    cloud.llm.script(status=400, body=refusal("context_length_exceeded", "maximum context length is 12 tokens"))
+    report = await held(house, cloud, spoken)
+    first, second = (body["messages"] for body in cloud.llm.bodies)
+    assert [line["role"] for line in first] == ["assistant", "user"] and second == first[1:]
+    assert [line["text"] for line in report.conversation["messages"]].count(ANSWER) == 1
+
+
+async def test_a_question_that_the_filter_refuses_costs_that_question(house: House, cloud: Cloud, spoken: Spoken):
+    cloud.llm.script(status=400, body=refusal("content_filter", "The prompt triggered content management policy"))
+    report = await held(house, cloud, spoken, "hello, when are you open", "and on the weekend")
+    said = [line["text"] for line in report.conversation["messages"] if line["role"] == "assistant"]
+    assert said == [GREETING, "Sorry, could you say that again?", ANSWER]
+    assert [line["role"] for line in cloud.llm.bodies[1]["messages"]] == ["assistant", "assistant", "user"]
 
 
 async def test_a_voice_that_is_cut_off_in_mid_sentence(house: House, cloud: Cloud, spoken: Spoken):

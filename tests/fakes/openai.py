@@ -165,7 +165,8 @@ class _Completions(RequestHandler):
 
     async def _send(self, event: Any) -> None:
         data = orjson.dumps(event) if isinstance(event, dict) else event
-        payload = b"data: " + (data.encode() if isinstance(data, str) else data) + b"\n\n"
+        events = [*self.fake.noise, data.encode() if isinstance(data, str) else data]
+        payload = b"".join(b"data: " + event + b"\n\n" for event in events)
         size = self.script.split or len(payload)
         for start in range(0, len(payload), size):
             self.write(payload[start : start + size])

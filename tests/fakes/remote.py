@@ -53,6 +53,7 @@ class FakeProvider:
         self.usual: dict[str, Any] = {}
         self.requests: list[dict[str, Any]] = []  # path, query, headers, as they came
         self.violations: list[str] = []  # of the protocol, by the client
+        self.noise: tuple[bytes, ...] = ()  # events that carry nothing, said before each one that does
         self.open: set[Any] = set()  # handlers that are connected
 
     def routes(self) -> list[tuple[str, type[RequestHandler], dict[str, Any]]]:
@@ -160,6 +161,8 @@ class FakeSocket(WebSocketHandler):
     def left(self) -> None: ...
 
     def say(self, message: dict[str, Any]) -> None:
+        for noise in self.fake.noise:
+            self.say_raw(noise)
         self.say_raw(orjson.dumps(message))
 
     def say_raw(self, payload: str | bytes) -> None:

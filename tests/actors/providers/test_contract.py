@@ -12,6 +12,7 @@ import pytest
 from actors.errors import ProviderError, Remedy
 from actors.media.audio import MULAW_8K, PCM_8K
 from actors.media.resample import Converter
+from actors.providers import intake
 from actors.providers.registry import Registry
 from actors.providers.spec import (
     Answered,
@@ -356,6 +357,49 @@ async def test_who_answers_late_has_said_all(name: str, how: dict[str, float], m
         _, emitted = await use()
         await done(name, emitted)
         assert not emitted.of(SessionFailed)
+
+
+NOISE = (
+    *(b"", b"null", b"[]", b"{}", b'{"type":"ping"}', b'{"x":NaN}', b"not JSON", b'{"choices":null}', b'{"type":null}'),
+    *(
+        b'{"type":"Results","channel":null}',
+        b'{"type":"Results","channel":{"alternatives":[]}}',
+        b'{"type":"TurnInfo"}',
+    ),
+    *(b'{"type":"timestamps","context_id":"context-1"}', b'{"type":"chunk","context_id":"context-1","data":null}'),
+)
+
+
+@REMOTE
+async def test_who_says_much_that_carries_nothing_has_said_all(name: str, monkeypatch: pytest.MonkeyPatch):
+    async with used(name, monkeypatch) as (server, use):
+        server.noise = NOISE
+        _, emitted = await use()
+        await done(name, emitted)
+        assert not emitted.of(SessionFailed) and emitted.alive
+
+
+@REMOTE
+async def test_who_floods_us_has_failed(name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(intake, "BURST_PIECES", 200)
+    monkeypatch.setattr(intake, "PIECES_PER_S", 100)
+    async with used(name, monkeypatch) as (server, use):
+        server.noise = (b"{}",) * 1000
+        _, emitted = await use()
+        error = await emitted.failure()
+        assert error.remedy is Remedy.RETRY and "a second" in str(error)
+
+
+@REMOTE
+async def test_who_is_busy_says_for_how_long(name: str, monkeypatch: pytest.MonkeyPatch):
+    async with used(name, monkeypatch) as (server, use):
+        server.script(status=429, headers={"Retry-After": "3"})
+        try:
+            _, emitted = await use()
+            error = await emitted.failure()
+        except ProviderError as refused:
+            error = refused
+        assert (error.remedy, error.retry_after_s) == (Remedy.THROTTLED, 3.0)
 
 
 @REMOTE

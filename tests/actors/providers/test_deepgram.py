@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import orjson
 import pytest
 
 from actors.errors import ProviderError, Remedy
@@ -353,4 +354,53 @@ async def test_a_service_that_is_slow_and_alive_is_not_taken_for_one_that_has_he
     stt.finalize()
     await emitted.until(EndOfTurn)
     assert emitted.heard == ["hello there", "|"]
+    stt.close()
+
+
+# --- what comes late ------------------------------------------------------------------------------------------------
+
+
+def hears(stt: DeepgramStt, words: str, start: float, duration: float, **more: object) -> None:
+    channel = {"alternatives": [{"transcript": words}]}
+    result = {"type": "Results", "start": start, "duration": duration, "channel": channel, **more}
+    stt._socket._events.feed(orjson.dumps(result))
+
+
+async def test_a_late_answer_to_a_finalize_is_none_to_the_next(fake):
+    emitted = Emitted()
+    stt = session(fake, emitted)
+    stt.hear(PCM_8K.silence(1000))
+    stt.finalize()
+    hears(stt, "hello", 0.0, 1.0, is_final=True, speech_final=True)  # which ends the turn, too
+    stt.hear(PCM_8K.silence(1000))
+    stt.finalize()
+    hears(stt, "", 1.0, 0.0, is_final=True, from_finalize=True)  # of the first
+    assert emitted.heard == ["hello", "|"]
+    hears(stt, "goodbye", 1.0, 1.0, is_final=True, from_finalize=True)
+    assert emitted.heard == ["hello", "|", "goodbye", "|"]
+    assert [event.end_ms for event in emitted.of(EndOfTurn)] == [1000.0, 2000.0]
+    stt.close()
+
+
+async def test_a_finalize_that_is_never_answered_has_no_effect_on_the_next(fake):
+    emitted = Emitted()
+    stt = session(fake, emitted)
+    for turn in (1, 2, 3):
+        stt.hear(PCM_8K.silence(1000))
+        stt.finalize()
+        if turn != 2:
+            hears(stt, "hello", turn - 1.0, 1.0, is_final=True, from_finalize=True)
+    assert emitted.heard == ["hello", "|", "hello", "|"]
+    stt.close()
+
+
+@pytest.mark.parametrize(("last_word_end", "ends"), [(0.9, 1), (1.9, 2), (None, 2), (-1, 2)])
+async def test_a_late_utterance_end_does_not_end_the_next_turn(fake, last_word_end, ends):
+    emitted = Emitted()
+    stt = session(fake, emitted)
+    stt.hear(PCM_8K.silence(2000))
+    hears(stt, "hello", 0.0, 1.0, is_final=True, speech_final=True)
+    hears(stt, "good", 1.0, 0.8)
+    stt._socket._events.feed(orjson.dumps({"type": "UtteranceEnd", "last_word_end": last_word_end}))
+    assert len(emitted.of(EndOfTurn)) == ends
     stt.close()

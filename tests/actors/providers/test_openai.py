@@ -11,6 +11,7 @@ from actors.errors import ProviderError, Remedy
 from actors.providers.openai import CONTINUE, OpenAiLlm, OpenAiOptions
 from actors.providers.openai_answer import Answer
 from actors.providers.spec import Answered, ChatMessage, Question, SessionFailed, Token, Usage
+from actors.wording import Digits, Wording
 from tests.fakes.emitted import Emitted
 from tests.fakes.openai import FakeOpenAi
 
@@ -232,6 +233,74 @@ async def test_a_refusal_says_what_helps(fake, make, status, body, remedy):
     failure = await emitted.failure()
     assert failure.remedy is remedy
     assert str(status) in str(failure) and FakeOpenAi.key not in str(failure)
+
+
+async def test_a_refusal_does_not_repeat_what_the_caller_has_pressed(fake, make):
+    pressed = Wording.of("my pin is", Digits("4711"))
+    body = {"detail": [{"loc": ["messages"], "input": pressed.told}, {"input": "4711"}]}
+    fake.script(status=422, body=orjson.dumps(body))
+    emitted = Emitted()
+    make(emitted).ask(Question(1, (ChatMessage("user", pressed),)))
+    shown = str(await emitted.failure())
+    assert "422" in shown and "4711" not in shown and "4 7 1 1" not in shown
+
+
+def long_talk(lines: int) -> tuple[ChatMessage, ...]:
+    talk = (ChatMessage("user" if n % 2 else "assistant", f"line {n} of the talk") for n in range(lines))
+    return ChatMessage("system", "Be brief."), *talk, ChatMessage("user", "are you open")
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        {"status": 400, "body": error("context_length_exceeded")},
+        {"status": 400, "body": b'{"object":"error","message":"maximum context length is 2048 tokens","code":400}'},
+        {"status": 413, "body": b"Payload Too Large"},
+        {"status": 429, "body": error("rate_limit_exceeded", "Request too large for gpt-4.1 on tokens per min (TPM)")},
+        {"after": 0, "message": b'{"error":{"message":"prompt is too long: 9 tokens > 5 maximum"}}'},
+    ],
+)
+async def test_a_history_that_is_too_long_is_halved_until_it_is_taken(fake, make, refusal):
+    fake.script(**refusal)
+    fake.script(**refusal)
+    emitted = Emitted()
+    llm = make(emitted)
+    llm.ask(Question(1, long_talk(16)))
+    await emitted.until(Answered)
+    assert emitted.answer == "you said are you open" and emitted.alive
+    lengths = [len(body["messages"]) for body in fake.bodies]
+    assert lengths[0] == 18 and lengths[0] > lengths[1] > lengths[2] > 2
+    assert all(body["messages"][0]["role"] == "system" for body in fake.bodies)
+    assert fake.bodies[2]["messages"][-1]["content"] == "are you open"
+    llm.ask(Question(2, long_talk(20)))  # so much is not tried again
+    await emitted.until(Answered, 2)
+    assert len(fake.bodies[3]["messages"]) <= lengths[2]
+
+
+async def test_a_question_that_is_too_long_by_itself_is_refused(fake, make):
+    for _ in range(9):
+        fake.script(status=400, body=error("context_length_exceeded"))
+    emitted = Emitted()
+    make(emitted).ask(Question(1, long_talk(3)))
+    assert (await emitted.failure()).remedy is Remedy.REFUSED
+    assert [line["role"] for line in fake.bodies[-1]["messages"]] == ["system", "user"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, error("content_filter")),
+        (400, b'{"error":{"code":null,"message":"x","innererror":{"code":"ResponsibleAIPolicyViolation"}}}'),
+        (403, b'{"error":{"code":403,"message":"requires moderation. Your input was flagged","metadata":{}}}'),
+    ],
+)
+async def test_what_the_filter_refuses_is_no_wrong_configuration(fake, make, status, body):
+    fake.script(status=status, body=body)
+    emitted = Emitted()
+    llm = make(emitted)
+    llm.ask(question())
+    failure = await emitted.failure()
+    assert failure.remedy is Remedy.REFUSED and "not allowed" in str(failure)
 
 
 @pytest.mark.parametrize(
