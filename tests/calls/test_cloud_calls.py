@@ -162,7 +162,7 @@ async def test_a_model_that_lets_the_voice_wait_between_two_sentences(
 ):
     """For longer than a voice may be silent that owes something, and than a context lives."""
     cloud.llm.pause_s, cloud.tts.expire_s, cloud.tts.expires_silently = 0.3, 0.3, silently
-    report = await held(house, cloud, spoken, changes={"stalls": {"tts_ms": 600, "next_token_ms": 5000}})
+    report = await held(house, cloud, spoken, changes={"stalls": {"tts_ms": 600, "filler_ms": 9000}})
     assert [line["text"] for line in report.conversation["messages"]].count(ANSWER) == 1
     assert len(cloud.tts.requests) == 1
     assert [request["context_id"] for request in cloud.tts.spoken] == ["context-1", "context-2", "context-3"]

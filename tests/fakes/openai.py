@@ -72,6 +72,7 @@ class _Completions(RequestHandler):
             if script.open_s:
                 await asyncio.sleep(script.open_s)
             if script.status:
+                fake.bodies.append(orjson.loads(self.request.body))
                 self._refuse(script.status, script.headers, script.body)
             elif self.request.headers.get("Authorization") != f"Bearer {fake.key}":
                 self._refuse(401, {}, _error(f"Incorrect API key provided: {fake.key}.", "invalid_api_key"))

@@ -40,6 +40,26 @@ async def test_a_streamed_answer(fake, client):
     assert not fake.violations
 
 
+async def test_what_carries_nothing_is_passed_over_by_both(fake, client, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", fake.key)
+    fake.noise = (
+        b'{"choices":[]}',
+        b'{"choices":null,"usage":null}',
+        b'{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":0,"total_tokens":1}}',
+        b'{"choices":[{"index":0,"delta":{"content":null}}]}',
+        b'{"choices":[{"index":0,"delta":{"reasoning_content":"hm"}}]}',
+        b'{"choices":[{"index":0,"delta":{},"logprobs":{"content":[{"logprob":-Infinity}]}}]}',
+    )
+    chunks = [c async for c in await client.chat.completions.create(model="m", messages=MESSAGES, stream=True)]
+    theirs = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+    emitted = Emitted()
+    llm = OpenAiLlm(OpenAiOptions(base_url=fake.url), emitted)
+    llm.ask(Question(1, (ChatMessage("user", "are you open"),)))
+    await emitted.until(Answered)
+    llm.close()
+    assert emitted.answer == theirs == "you said are you open"
+
+
 async def test_a_whole_answer(client):
     answer = await client.chat.completions.create(model="m", messages=MESSAGES)
     assert answer.choices[0].message.content == "you said are you open"
