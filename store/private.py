@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
 DATABASE = "callboard.db"
 _SQLITE = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal")
-_OURS = frozenset((*_SQLITE, "operator.json", "spool", "serve.log", "lost+found"))
+_OURS = frozenset((*_SQLITE, "operator.json", "spool", "workers", "serve.log", "lost+found"))
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -30,7 +30,8 @@ def open_data_dir(path: Path) -> Path:
         raise FolderNotPrivate(f"DATA_DIR {str(path)!r} cannot be made: {error.strerror}") from None
     for name in (*_SQLITE, "operator.json", "serve.log"):
         _mend(path / name, FILE_MODE)
-    _mend(path / "spool", FOLDER_MODE)
+    for name in ("spool", "workers"):
+        _mend(path / name, FOLDER_MODE)
     return path
 
 

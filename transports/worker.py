@@ -40,6 +40,7 @@ from config.settings import Settings
 from store.audit import AuditRepository
 from store.engine import Database
 from store.migrations import migrate
+from store.presence import Presence
 from store.records import CallContext, ConversationEnd, OwnerLost
 from store.shared import NodeInfo, SharedState
 from transports.app import make_server, most_body_bytes
@@ -70,6 +71,7 @@ class Worker:
         self.link: NodeLink = link or Alone(f"{settings.node.name}/0/{uuid4()}")
         self.http_port = self.audiosocket_port = self.operator_port = 0
         self._stopped = False
+        self._spared: list[str] = []
 
     @property
     def ports(self) -> dict[str, int]:
@@ -82,6 +84,7 @@ class Worker:
         self.database = Database.from_settings(settings)
         self.database.start_threads()
         await self.database.run(migrate, self.database)
+        self._presence = Presence(settings.data_dir, self.link.incarnation)
         self.registry = Registry(settings.extra_providers)
         self.metrics = Metrics()
         self.shared = SharedState.from_settings(settings)
@@ -211,11 +214,19 @@ class Worker:
         return {"node": node.name, "age_s": round(node.age_s, 3), **node.info, "calls": calls}
 
     async def _close_lost_of_node(self, node: str, alive: list[str]) -> dict[str, Any]:
+        """`spared`: others of the node's name, who live, and whom the manager does not know."""
         conversations = self._app.conversations
-        closed = await self.database.run(conversations.close_lost_of_node, node, set(alive))
+        spared = sorted(self._presence.others(node.rstrip("/")) - set(alive))
+        if spared and spared == self._spared:
+            return {"node": node, "closed": 0, "spared": spared}
+        closed = await self.database.run(conversations.close_lost_of_node, node, {*alive, *spared})
+        self._spared = spared
         if closed:
             log.warning("%d calls of a node that has died were closed", closed)
-        return {"node": node, "closed": closed}
+        if spared:
+            line = "workers of another node with the name %r live; their calls are left alone: %s"
+            log.warning(line, node.rstrip("/"), ", ".join(spared))
+        return {"node": node, "closed": closed, "spared": spared}
 
     async def drain(self, limit_s: float, reason: str, *, refuse: bool) -> None:
         """Take no call any more and wait for the running ones; those that are left at the limit hear a goodbye.
@@ -258,6 +269,7 @@ class Worker:
         await self._leases.stop()
         await self.shared.close()
         self.database.close()
+        self._presence.close()
 
     # --- calls -----------------------------------------------------------------------------------------------------
 

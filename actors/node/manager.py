@@ -431,7 +431,7 @@ class NodeManager(ActorTypeDispatcher):  # type: ignore[misc]
     def receiveMsg_Answer(self, message: Answer, sender: ActorAddress) -> None:
         if message.error is None and isinstance(message.value, dict):
             self._fleet.lost.discard(message.value.get("incarnation", ""))
-            self._orphans = self._orphans and "closed" not in message.value
+            self._orphans = self._orphans and ("closed" not in message.value or bool(message.value["spared"]))
             self._nodes = message.value.get("nodes", self._nodes)
 
     # --- questions -----------------------------------------------------------------------------------------------

@@ -183,3 +183,21 @@ async def test_calls_of_a_dead_node_are_closed_by_the_next_one(start_node: Start
     again = await start_node("--workers", "1")
     conversations = await ended_conversations(again, 2)
     assert {c.termination.reason for c in conversations} == {"node_lost"}
+
+
+async def test_calls_of_another_node_with_our_name_are_left_alone_as_long_as_it_lives(
+    start_node: StartNode, sentences
+) -> None:
+    """Somebody starts a second server and forgets NODE__NAME, or the first has lost its main process."""
+    first = await start_node("--workers", "1")
+    tasks = await hold_calls(first, sentences, 2)
+    second = await start_node("--workers", "1", OPERATOR__PORT="0")
+    await until(lambda: "workers of another node with the name 'callboard' live" in second.log)
+    database = Database(f"sqlite:///{first.folder / 'callboard.db'}")
+    assert len(ConversationRepository(database).list(100, status="active")) == 2
+    database.close()
+    for pid in (first.process.pid, *descendants(first.process.pid)):
+        os.kill(pid, signal.SIGKILL)
+    await asyncio.gather(*tasks, return_exceptions=True)
+    conversations = await ended_conversations(second, 2)
+    assert {c.termination.reason for c in conversations} == {"node_lost"}
