@@ -26,6 +26,7 @@ HANGUP, IDENTITY, DTMF, SLIN, ERROR = 0x00, 0x01, 0x03, 0x10, 0xFF
 RATES = (8000, 12000, 16000, 24000, 32000, 44100, 48000, 96000, 192000)  # of kinds 0x10, 0x11 ...
 _AUDIO_KINDS = range(SLIN, SLIN + len(RATES))
 _MULAW_BYTES = 160  # kind 0x10 with frames of this length is 20 ms of mu-law, not 10 ms of slin
+_FRAMES_TO_LEARN, _LINEAR_RATIO = 50, 1.4
 _DIGITS = frozenset(b"0123456789*#ABCD")
 FORMAT_WAIT_S = 0.2  # without audio for so long it is taken for 8 kHz slin
 HANGUP_FRAME = b"\0\0\0"
@@ -167,13 +168,15 @@ _LINEAR = [PCM_8K, *(AudioFormat(Encoding.PCM, rate) for rate in RATES[1:])]  # 
 class AudioFormats:
     """Each frame says by its kind and length what it is; to the call it is brought in one format, `call`.
 
-    A channel may change its format, and may bring its first audio late. One short frame of kind 0x10 among longer ones
-    is the end of something, not mu-law.
+    A channel may change its format, and may bring its first audio late. Frames of kind 0x10 with 160 bytes are 20 ms of
+    mu-law, or 10 ms of linear audio: their bytes tell. One among longer ones is the end of something.
     """
 
     def __init__(self, call: AudioFormat) -> None:
         self.call = call
-        self._is_linear = self._was_short = False
+        self._was_long = False
+        self._short = 0  # frames of 160 bytes in a row
+        self._values = [0, 0]  # of their even and odd bytes, so many different ones were seen
         self._to_call: dict[AudioFormat, Converter] = {}
         self._from_call: dict[int, Converter] = {}
 
@@ -197,10 +200,22 @@ class AudioFormats:
     def _format_of(self, audio: Audio) -> AudioFormat:
         if audio.kind != SLIN:
             return _linear(audio.kind)
-        is_short = len(audio.payload) == _MULAW_BYTES
-        self._is_linear = not is_short or (self._is_linear and not self._was_short)
-        self._was_short = is_short
-        return PCM_8K if self._is_linear else MULAW_8K
+        if len(audio.payload) != _MULAW_BYTES:
+            self._was_long, self._short, self._values = True, 0, [0, 0]
+            return PCM_8K
+        self._short += 1
+        if self._short <= _FRAMES_TO_LEARN:
+            self._learn(audio.payload)
+        if self._was_long and self._short == 1:
+            return PCM_8K
+        even, odd = self._values
+        return PCM_8K if even > _LINEAR_RATIO * odd else MULAW_8K
+
+    def _learn(self, payload: bytes) -> None:
+        """The high bytes of linear audio are few, the low ones many; in mu-law all bytes are alike."""
+        odd = 1 if not any(payload) else 2 * len(set(payload[1::2]))  # mu-law has no silence of zeros
+        self._values[0] += 2 * len(set(payload[::2]))
+        self._values[1] += odd
 
 
 class Ticker(Protocol):

@@ -15,6 +15,7 @@ from actors.media import g711
 from actors.media.audio import PCM_8K, PCM_16K, AudioFormat, Encoding
 from actors.media.resample import Converter
 from store.errors import UnknownContext
+from tests.fakes.voice import voice
 from tests.transports.peers import CONTEXT_ID, FAST, Peer, Switchboard, Ticks, context
 from transports.audiosocket import RATES, Audio, AudioFormats, AudioSocketWire, audio_header
 from transports.connection import Limits
@@ -195,12 +196,27 @@ async def test_a_channel_may_change_its_format(dial: Dial) -> None:
 
 def test_a_short_frame_among_linear_ones_is_the_end_of_something() -> None:
     formats = AudioFormats(PCM_8K)
-    short, long = Audio(0x10, b"\x10" * 160), Audio(0x10, bytes(320))
-    assert formats.to_call(short) == g711.decode(b"\x10" * 160)  # a channel that begins so sends mu-law
+    mulaw = g711.encode(voice(20))
+    short, long = Audio(0x10, mulaw), Audio(0x10, bytes(320))
+    assert formats.to_call(short) == g711.decode(mulaw)  # a channel that begins so sends mu-law
     assert formats.to_call(long) == bytes(320)
-    assert formats.to_call(short) == b"\x10" * 160
-    assert formats.to_call(short) == formats.to_call(short) == g711.decode(b"\x10" * 160)
+    assert formats.to_call(short) == mulaw
+    assert formats.to_call(short) == formats.to_call(short) == g711.decode(mulaw)
     assert formats.to_call(long) == bytes(320)
+
+
+@pytest.mark.parametrize("gain", [0.02, 0.3, 1.0, 2.5])
+@pytest.mark.parametrize("noise", [0, 20, 400])
+def test_short_frames_are_what_their_bytes_are(gain: float, noise: int) -> None:
+    """A phone with frames of 10 ms brings linear audio in 160 bytes, a mu-law channel 20 ms."""
+    samples = np.frombuffer(bytes(1600) + voice(1000), "<i2") * gain
+    samples = samples + np.random.default_rng(1).normal(0, noise, len(samples)) if noise else samples
+    pcm = np.clip(samples, -32768, 32767).astype("<i2").tobytes()
+    formats = AudioFormats(PCM_8K)
+    assert b"".join(formats.to_call(Audio(0x10, frame)) for frame in frames(pcm, 160)) == pcm
+    coded = g711.encode(pcm)
+    formats = AudioFormats(PCM_8K)
+    assert b"".join(formats.to_call(Audio(0x10, frame)) for frame in frames(coded, 160)) == g711.decode(coded)
 
 
 async def test_we_hang_up_and_wait_for_the_peer(dial: Dial) -> None:
