@@ -42,7 +42,7 @@ LANGUAGES: dict[str, str] = {
     "ru": "да угу ага так хм ок окей понятно ясно",
     "sv": "ja jo jaha okej precis",
     "th": "ครับ ค่ะ คะ อืม ใช่ โอเค อ๋อ",
-    "tr": "evet tamam peki hıhı",
+    "tr": "evet tamam peki hıhı hihi",
     "uk": "так угу ага ок зрозуміло",
     "ur": "ہاں جی اچھا ٹھیک",
     "vi": "vâng dạ ừ ừm",
