@@ -90,12 +90,8 @@ class Clauser:
     def rest(self) -> str:
         """What is left when the answer is complete."""
         rest = _TRAILING_MARKS.sub("", self._buffer.strip())
-        self.forget()
-        return rest if is_speakable(rest) else ""
-
-    def forget(self) -> None:
-        """What is left is not to be said."""
         self._buffer, self._passed = "", 0
+        return rest if is_speakable(rest) else ""
 
     def _cut(self) -> int | None:
         while match := self._end.search(self._buffer, self._passed):

@@ -20,6 +20,13 @@ _GAP = regex.compile(r"[^\S\u00a0\u202f]{2,}|\n")
 _BEFORE_MARK = regex.compile(r"(?<=\S)[^\S\u00a0\u202f]+(?=[,.;!?]+(?:\s|$))")  # where an emoji was
 
 
+# What an assistant says to nobody: it thinks aloud, and the end of the thought will probably come.
+_THINKS_ALOUD = regex.compile(
+    r"\b(?:the|this) user(?:'s|\u2019s)?\b|\b(?:I|we) (?:should|need to|must|have to) (?:respond|reply|answer|greet)\b",
+    regex.I,
+)
+
+
 class Phrasing:
     """One answer. `feed` its tokens, get the clauses that are complete; `end` gives the last ones.
 
@@ -29,8 +36,10 @@ class Phrasing:
 
     def __init__(self, speech: Speech, language: str, said: str = "", thinks_first: bool = False) -> None:
         self._plain = Plain(speech.markup, thinks_first or speech.thinks_first)
-        self._clauser = Clauser(not said, language)
+        self._first, self._language, self._before = not said, language, said
         self._unrepeated = Unrepeated(said)
+        self._doubted: list[str] | None = None  # clauses that look like a thought, and all that follow them
+        self._clauser = Clauser(self._first, language)
         self._forms = forms(speech, language)
         self._french = language.lower().startswith("fr")  # has a blank before some marks
 
@@ -50,14 +59,24 @@ class Phrasing:
         text = self._plain.end()
         self._take_back()
         clauses = [*self._clauser.feed(text), self._clauser.rest()]
-        return [*self._follow(filter(None, clauses)), *self._unrepeated.end()]
+        clauses = self._follow(filter(None, clauses))
+        doubted, self._doubted = self._doubted or [], None
+        return [*doubted, *clauses, *self._unrepeated.end()]
 
     def _take_back(self) -> None:
         if self._plain.took_back:
-            self._clauser.forget()
+            self._clauser, self._doubted = Clauser(self._first, self._language), None
+            self._unrepeated = Unrepeated(self._before)
 
     def _follow(self, clauses: Iterable[str]) -> list[str]:
-        return [rest for clause in clauses for rest in self._unrepeated.feed(self._said(clause))]
+        said = [rest for clause in clauses for rest in self._unrepeated.feed(self._said(clause))]
+        if self._doubted is None and self._first and any(map(_THINKS_ALOUD.search, said)):
+            self._doubted = []
+        if self._doubted is not None:
+            self._doubted += said
+            return []
+        self._first = self._first and not said
+        return said
 
     def _said(self, clause: str) -> str:
         """Without the gaps that marks leave behind, and as it is said."""

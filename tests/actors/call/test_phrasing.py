@@ -52,6 +52,25 @@ def test_a_thought_whose_beginning_the_prompt_holds_is_learnt():
     assert not unlearnt.thought_first
 
 
+@pytest.mark.parametrize(
+    ("thought", "answer"),
+    [
+        ("Okay, the user asks for our hours. They want Monday. I say so.", "From nine to five."),
+        ("We need to answer politely. So: hello.", "Hello. How are you?"),
+    ],
+)
+def test_an_answer_that_thinks_aloud_waits_for_the_end_of_the_thought(thought: str, answer: str):
+    assert " ".join(said(list(f"{thought}\n</think>\n\n{answer}"))) == answer
+    assert " ".join(said(list(thought))) == thought  # there is none: it was none
+
+
+def test_behind_a_thought_the_first_clause_is_early():
+    phrasing = Phrasing(Speech(), "en")
+    assert phrasing.feed("The user asks. I see.</think>We are open on weekdays, from nine ") == [
+        "We are open on weekdays,"
+    ]
+
+
 def test_it_is_an_option_to_know_so_from_the_first_answer():
     assert said(["Who is this? I ask.", "</think>", "Hello."], thinks_first=True) == ["Hello."]
 
@@ -70,6 +89,7 @@ def test_it_is_an_option_to_know_so_from_the_first_answer():
         ("Call 5 5 5, 0 1 2 3.", "Call 555-0123. Bye.", ["Bye."]),
         ("\u597d\u7684\uff0c", "\u597d\u7684\uff0c\u8bf7\u7a0d\u7b49\u3002", ["\u8bf7\u7a0d\u7b49\u3002"]),
         ("Yes.", "<think>We said yes.</think>Yes. Come in.", ["Come in."]),
+        ("Yes.", "I said yes</think>Yes. Come in.", ["Come in."]),
     ],
 )
 def test_what_was_said_before_is_not_said_again(before: str, text: str, rest: list[str]):
