@@ -65,7 +65,7 @@ class Questions:
         """Whether it is awaited; what belongs to a question that was asked ahead is kept until it is."""
         if answer.turn != self._number:
             return False
-        if self._ahead:
+        if self.pending_ahead:
             self._held.append(answer)
         return self.open
 

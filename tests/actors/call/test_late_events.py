@@ -5,7 +5,7 @@ from __future__ import annotations
 from actors.call.dictation import Dictation
 from actors.call.floor import Floor
 from actors.errors import Result, Termination
-from actors.messages import Ask, Heard, PausePlayout, ResumePlayout, Speak, Transcript
+from actors.messages import AnswerDone, Ask, Clause, Heard, PausePlayout, ResumePlayout, Speak, Transcript
 from tests.actors.call.stage import Stage
 
 
@@ -124,3 +124,16 @@ def test_an_empty_final_takes_no_words_back(stage: Stage) -> None:
     stage.wait(0.5)
     stage.do("turn_ended")
     assert [ask.question.history[-1].text for ask in stage.sent(Ask)] == ["what time is it"]
+
+
+def test_nothing_follows_an_answer_that_is_complete(stage: Stage) -> None:
+    """It was asked ahead, and came without words: what still comes of it is nobody's."""
+    stage.do("voice_started", stage.now * 1000)
+    stage.do("heard", Transcript("what time is it", False, stage.now * 1000))
+    stage.do("turn_ending")
+    turn = stage.sent(Ask)[-1].question.turn
+    stage.do("answered", AnswerDone(turn, False))
+    stage.do("answered", Clause(turn, "Noon."))
+    stage.do("heard", Transcript("what time is it", True, stage.now * 1000))
+    stage.do("turn_ended")
+    assert "Noon." not in [message.text for message in stage.sent(Speak)]
