@@ -177,9 +177,16 @@ def test_marks_alone_are_not_spoken():
     assert clauses("Wait a moment please... Now. \u2013 \U0001f600") == ["Wait a moment please...", "Now."]
 
 
-@given(st.text(alphabet="ab .,!?\n1", max_size=400), st.integers(1, 7))
-def test_nothing_is_lost_however_the_tokens_come(text: str, size: int):
-    clauser = Clauser()
+LETTERS_AND_MARKS = st.one_of(st.characters(), st.sampled_from(' .,!?\n1aB"()。，؟।กข好はД“”'))
+
+
+@given(
+    st.text(alphabet=LETTERS_AND_MARKS, max_size=400),
+    st.integers(1, 7),
+    st.sampled_from(["en", "de", "ar", "el", "th", "zh"]),
+)
+def test_nothing_is_lost_however_the_tokens_come(text: str, size: int, language: str):
+    clauser = Clauser(language=language)
     tokens = [text[i : i + size] for i in range(0, len(text), size)]
     parts = [clause for token in tokens for clause in clauser.feed(token)] + [clauser.rest()]
     assert letters("".join(parts)) == letters(text)

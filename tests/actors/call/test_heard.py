@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from actors.call.heard import heard_until, joined
 from actors.providers.spec import Word
+from tests.actors.call.stage import Stage
 
 
 def words(text: str, each_ms: float = 100.0) -> list[Word]:
@@ -78,3 +79,14 @@ def test_texts_are_joined_as_their_script_is_written():
     assert joined(["好的，", "请稍等。", "", "OK."]) == "好的，请稍等。 OK."
     assert joined(["สวัสดี", "ครับ"]) == "สวัสดี ครับ"
     assert joined([]) == ""
+
+
+def test_an_interrupted_chinese_answer_is_stored_as_far_as_it_was_heard():
+    stage = Stage(greeting="", language="zh-CN")
+    stage.caller_says("你们几点开门")
+    stage.answer("我们九点开门，", "下午五点关门。")
+    utterance = stage.deliver(each_ms=2000.0)  # the voice tells of one word a clause
+    stage.do("playout_started", utterance)
+    stage.heard_on_flush = 3200.0
+    stage.do("typed", "谢谢")
+    assert stage.said() == [("user", "你们几点开门", False), ("assistant", "我们九点开门，下午五点", True)]

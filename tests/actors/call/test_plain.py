@@ -17,6 +17,7 @@ THOUGHTS = [
     ("<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>Hi", "Hi"),
     ("The user greets. I answer.\n</think>\n\nHello.", "Hello."),
     ("<think>cut in the middle", ""),
+    ("Hello.<|im_end|>", "Hello."),
 ]
 MARKS = [
     ("**Bold** and *it* and __b__ and _i_ and ~~no~~ `code`.", "Bold and it and b and i and no code."),
@@ -27,6 +28,7 @@ MARKS = [
     ('[me@x.com](mailto:me@x.com "Title"), [ref][1], text[2].', "me@x.com, ref, text."),
     ("![map](http://m.org/a.png) Here.", "map Here."),
     ("[1]: http://x.com\nhello", "hello"),
+    ("It is open\u30104\u2020hours.pdf\u3011.", "It is open."),
     ("[note] done, a[0] b", "[note] done, a b"),
     ("# Title\n### Next ##\n> quote\n>> more\nend", "Title\nNext ##\nquote\nmore\nend"),
     ("- one\n* two\n+ three\n\u2022 four\n1. five\n- [x] six", "one\ntwo\nthree\nfour\n1. five\nsix"),
