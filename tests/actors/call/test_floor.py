@@ -13,7 +13,7 @@ import pytest
 from actors.call.conversation import Conversation
 from actors.call.floor import FACTS, TABLE, Cell, Floor, FloorMachine, Input
 from actors.errors import Result, Termination, UnlistedPair
-from actors.messages import AnswerDone, Ask, Clause, FlushPlayout, Transcript
+from actors.messages import AnswerDone, Ask, Clause, Finalize, FlushPlayout, Transcript
 from tests.actors.call import (
     test_conversation,
     test_floor_cells,
@@ -199,3 +199,48 @@ def test_whatever_comes_the_floor_knows_what_to_do(seed: int):
     for event in chance.sample(ENDS, len(ENDS)):
         event(stage)
     assert stage.floor is Floor.ENDED
+
+
+# --- and finds back --------------------------------------------------------------------------------------------------
+
+
+def answer_everything(stage: Stage, effects: list[Any]) -> None:
+    """Every member does what these effects ask of him."""
+    for finalize in stage.sent(Finalize, effects):
+        stage.do("heard", Transcript("", True, finalize.until_ms))
+        stage.do("turn_ended")
+    for ask in stage.sent(Ask, effects):
+        stage.do("answered", Clause(ask.question.turn, "Yes."))
+        stage.do("answered", AnswerDone(ask.question.turn, False))
+    if _complete(stage) and stage.floor is not Floor.DECIDING:
+        stage.speak_out()
+
+
+def all_is_well(stage: Stage, within_s: float = 10.0) -> bool:
+    """The caller says nothing more and everybody does his part: whether it is the caller's turn in the end."""
+    seen, end = len(stage.effects), stage.now + within_s
+    stage.heard_on_flush = 200.0
+    for flush in stage.sent(FlushPlayout):
+        stage.do("playout_stopped", flush.utterance, 200.0, True)
+    if stage.conversation.hearing.voice:
+        stage.do("voice_ended", stage.now * 1000)
+    stage.do("hearing_resumed")
+    for role in ("transcriber", "responder", "speaker"):
+        stage.do("ready", role)
+        stage.do("replaced", role)  # it is given what its predecessor owed
+    while stage.floor is not Floor.LISTENING and stage.now < end:
+        new, seen = stage.effects[seen:], len(stage.effects)
+        answer_everything(stage, new)
+        stage.wait(0.25)
+    return stage.floor is Floor.LISTENING and "idle" in stage.timers
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_whatever_has_happened_it_is_the_callers_turn_in_the_end(seed: int):
+    chance = random.Random(seed)
+    stage = Stage(barge_in={"enabled": seed % 4 != 0}, not_understood="Pardon?" if seed % 5 == 0 else "")
+    stage.heard_on_flush = 200.0 if seed % 2 else None
+    for _ in range(chance.randint(1, 60)):
+        chance.choice(ANYTHING)(stage)
+    if stage.floor not in (Floor.ENDING, Floor.ENDED):
+        assert all_is_well(stage), f"{stage.floor.name}: {stage.conversation.inspect()} {stage.timers}"
