@@ -15,6 +15,7 @@ from actors.errors import ProviderError, Remedy
 from actors.media.audio import PCM_8K, AudioFormat, Encoding
 from actors.media.resample import Converter
 from actors.providers.spec import (
+    Alive,
     Answered,
     EagerEndOfTurn,
     EndOfTurn,
@@ -34,7 +35,9 @@ from actors.providers.spec import (
 )
 from tests.fakes import tones
 
-How = Literal["raise", "exit", "stall", "fail", "config", "refuse", "busy", "pause", "empty", "unknown", "say"]
+How = Literal[
+    "raise", "exit", "stall", "fail", "config", "refuse", "busy", "pause", "empty", "unknown", "say", "think", "work"
+]
 
 
 @dataclass
@@ -42,8 +45,8 @@ class Fault:
     """`how` it fails at `where` ("open", "hear", "finalize", "ask", "token", "speak", "audio"), from the `nth` time on,
     `times` times; `only`: just for work that contains this text. "refuse": it does not take this work; "busy": it asks
     not to be asked again for `seconds`; "pause": it goes on after `seconds`, with all that it was given meanwhile;
-    "empty" and "unknown": it says an event without content, and one that nobody knows; "say" (at "answer" only): its
-    answer is `says`, with this `flaw`."""
+    "empty" and "unknown": it says an event without content, and one that nobody knows; and at "answer" only, "say":
+    its answer is `says`, with this `flaw`; "think": for `seconds` there are only signs of life, "work": only one."""
 
     where: str
     how: How
@@ -251,8 +254,11 @@ class FakeLlm(_Fallible, LlmSession):
         self._task = asyncio.get_running_loop().create_task(self._answer(turn, text, hang_up))
 
     async def _answer(self, turn: int, text: str, hang_up: bool) -> None:
-        said = FAULTS.strike("answer", lambda: text)
-        text, flaw = (said.says, said.flaw) if said else (text, "")
+        fault, flaw = FAULTS.strike("answer", lambda: text), ""
+        if fault and fault.how == "say":
+            text, flaw = fault.says, fault.flaw
+        elif fault:
+            await self._think(fault)
         for word in text.split(" "):
             if self.options.tokens_per_s:
                 await asyncio.sleep(1 / self.options.tokens_per_s)
@@ -265,6 +271,15 @@ class FakeLlm(_Fallible, LlmSession):
             await self.pause_over()
             self.emit(Token(turn, word + " "))
         self.emit(Answered(turn, hang_up, flaw))
+
+    async def _think(self, fault: Fault) -> None:
+        self.emit(Alive(busy=fault.how == "work"))
+        if fault.how == "work":
+            await asyncio.sleep(fault.seconds)
+            return
+        for _ in range(int(fault.seconds / 0.1)):
+            await asyncio.sleep(0.1)
+            self.emit(Alive())
 
     def cancel(self) -> None:
         self._early.clear()

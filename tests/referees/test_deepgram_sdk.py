@@ -82,6 +82,28 @@ async def test_it_holds_a_conversation(fake):
     assert fake.controls == ["KeepAlive", "Finalize", "CloseStream"] and not fake.violations
 
 
+async def test_what_carries_nothing_is_passed_over_by_both(monkeypatch):
+    monkeypatch.setenv("DEEPGRAM_API_KEY", FakeDeepgram.key)
+    heard, emitted = [], Emitted()
+    query = {"model": "nova-3", "encoding": "linear16", "sample_rate": "8000", "endpointing": "250"}
+    audio = tones.spell("good morning") + PCM_8K.silence(400)
+    async with FakeDeepgram() as fake:
+        fake.noise = (b'{"type":"Novelty"}', b"{}", b"[]", b"null", b'{"type":"Results","channel":null}')
+        async with client(fake).listen.v1.connect(**query) as connection:
+            connection.on(EventType.MESSAGE, heard.append)
+            await connection.send_media(audio)
+            await connection.send_close_stream()
+            await connection.start_listening()
+        stt = DeepgramStt(DeepgramOptions(base_url=fake.url), emitted, PCM_8K, "en-US", ())
+        await stt.open()
+        stt.hear(audio)
+        await emitted.until(EndOfTurn)
+        stt.close()
+    finals = [m for m in heard if isinstance(m, ListenV1Results) and m.channel and m.is_final]
+    theirs = [m.channel.alternatives[0].transcript for m in finals]
+    assert [text for text in emitted.heard if text != "|"] == theirs == ["good morning"]
+
+
 async def test_it_understands_a_refusal(fake):
     with pytest.raises(ApiError) as caught:
         async with client(fake, key="wrong").listen.v1.connect(model="nova-3", encoding="linear16", sample_rate="8000"):

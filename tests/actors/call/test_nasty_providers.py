@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.call import responder
+from actors.call import responder, speaker
 from tests.actors.call.conftest import Theatre
 from tests.fakes.providers import FAULTS, QUESTIONS
 
@@ -129,6 +129,24 @@ async def test_an_answer_without_an_end_has_one(theatre: Theatre, monkeypatch: p
     phone.say("alpha")
     await phone.hears("one two three four one", 6)
     assert theatre.events("answer_flawed") == [{"turn": 1, "reason": "length"}]
+
+
+@pytest.mark.parametrize("how", ["think", "work"])
+async def test_who_thinks_or_works_is_waited_for(theatre: Theatre, how: str):
+    FAULTS.plant("answer", how, seconds=1.5)
+    phone = theatre.call(**QUIET, stalls={"first_token_ms": 500})
+    phone.say("alpha bravo")
+    await phone.hears("you said alpha bravo", 6)
+    assert len(QUESTIONS) == 1 and theatre.events("member_failed") == []
+
+
+async def test_a_voice_without_an_end_is_replaced(theatre: Theatre, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(speaker, "MOST_MS", 500.0)
+    monkeypatch.setattr(speaker, "MOST_MS_A_CHARACTER", 0.0)
+    phone = theatre.call(**QUIET)
+    phone.say("alpha")
+    await phone.hears("you said alpha", 5)
+    assert "s of audio of 14 characters" in theatre.events("member_failed")[0]["detail"]
 
 
 async def test_who_refuses_everything_is_given_up(theatre: Theatre):
