@@ -115,21 +115,27 @@ class Answer:
                 self._events.feed(event)
 
     def _take(self, chunk: dict[str, Any]) -> None:
-        if (tokens := number(record(chunk.get("usage")).get("total_tokens"))) and tokens >= 1:
-            self._emit(Usage(int(tokens)))
+        if usage := chunk.get("usage"):
+            self._tell_usage(usage)
         if self.complete:  # nothing but the usage is of interest any more
             return
-        if error := _error_in(chunk):
+        choices = chunk.get("choices")
+        if (not choices or "error" in chunk) and (error := _error_in(chunk)):
             raise _stream_error(error)
-        choice = record(next(iter(items(chunk.get("choices"))), None))  # there is none beside the usage figures
+        choice = record(next(iter(items(choices)), None))  # there is none beside the usage figures
         delta = record(choice.get("delta")) or record(choice.get("message"))
-        self._say(self._halves.join(_spoken(delta.get("content"))))
+        if content := delta.get("content"):
+            self._say(self._halves.join(_spoken(content)))
         if delta.get("tool_calls") or delta.get("function_call"):
             self._life.at_work(True)
         if delta.get("refusal"):
             self._flaw = "refusal"
         if reason := text(choice.get("finish_reason")):
             self._finish(reason)
+
+    def _tell_usage(self, usage: Any) -> None:
+        if (tokens := number(record(usage).get("total_tokens"))) and tokens >= 1:
+            self._emit(Usage(int(tokens)))
 
     def _say(self, words: str) -> None:
         if words:

@@ -147,7 +147,7 @@ async def test_frames_that_must_not_be(frames, text):
 async def test_what_a_binary_message_is_cut_into_is_passed_over(server):
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await _upgrade(reader, writer)
-        writer.write(b"\x02\x01x" + b"\x00\x01y" + b"\x80\x01z" + b'\x81\x07{"n":1}')
+        writer.write(b"\x02\x01x" + b'\x00\x05{"n":' + b"\x80\x020}" + b'\x81\x07{"n":1}')
         await reader.read()
         writer.close()
 
