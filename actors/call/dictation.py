@@ -18,6 +18,7 @@ from actors.messages import Heard, Transcript, TurnEnded
 from actors.providers.spec import Interim
 
 SLACK_MS = 100.0  # a voice is reported as ended so long after its end: words that reach up to here are all
+MOST_CHARACTERS = 10_000  # of one result; of more the end counts
 LATE_MS = 250.0  # a final that ends so little after a settled turn belongs to it
 
 Told = Transcript | TurnEnded
@@ -87,16 +88,17 @@ class Dictation:
     def interim(self, event: Interim, unsent_ms: float = 0.0) -> list[Told]:
         end_ms = self._callers_ms(self.fed_ms - unsent_ms if event.end_ms is None else event.end_ms)
         self._alive = True
-        if event.text and self._is_settled(end_ms, event.text, event.end_ms is not None):
+        text = event.text[-MOST_CHARACTERS:]
+        if text and self._is_settled(end_ms, text, event.end_ms is not None):
             return []
-        text = self._without_known(event.text)
+        text = self._without_known(text)
         self._moved = self._moved or text != self._interim
         self._interim, self._interim_ms = text, end_ms
         return [Transcript(text, False, end_ms)]
 
     def final(self, text: str, session_ms: float) -> list[Told]:
         """An empty one confirms the words that there are."""
-        end_ms = self._callers_ms(session_ms)
+        end_ms, text = self._callers_ms(session_ms), text[-MOST_CHARACTERS:]
         if text and text == self._final[0] and end_ms <= self._final[1]:
             return []  # said twice
         self._final = (text, end_ms)

@@ -24,7 +24,7 @@ from pydantic import Field
 from actors.errors import ProviderError, Remedy
 from actors.media.audio import MULAW_8K, PCM_8K, PCM_16K, AudioFormat, Encoding
 from actors.media.resample import Converter
-from actors.providers.events import items, number, record, text
+from actors.providers.events import LifeSigns, items, number, record, text
 from actors.providers.remote import BaseUrl, RemoteOptions, remedy_of_status
 from actors.providers.spec import (
     Emit,
@@ -106,6 +106,8 @@ class CartesiaTts(TtsSession):
 
     def __init__(self, options: Any, emit: Emit, audio: AudioFormat, language: str) -> None:
         super().__init__(options, emit, audio, language)
+        self._life = LifeSigns(emit)
+        self.emit = self._life.emit
         self._made = made_format(audio)
         self._request = self._common()
         self._contexts: deque[Context] = deque()  # the first is at the server
@@ -242,7 +244,7 @@ class CartesiaTts(TtsSession):
     # --- the connection -------------------------------------------------------------------------------------------
 
     def _new_socket(self) -> WebSocketClient:
-        return WebSocketClient("cartesia", self._on_event, self.emit, self._on_failed)
+        return WebSocketClient("cartesia", self._on_event, self._life, self._on_failed)
 
     def _on_failed(self, error: ProviderError) -> None:
         lived_s = asyncio.get_running_loop().time() - self._opened_s

@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 
 from actors.errors import ProviderError, Remedy
 from actors.media.audio import MULAW_8K, PCM_8K, PCM_16K, AudioFormat, Encoding
-from actors.providers.events import items, number, record, text
+from actors.providers.events import LifeSigns, items, number, record, text
 from actors.providers.remote import BaseUrl, RemoteOptions
 from actors.providers.spec import Emit, EndOfTurn, Final, Interim, ProviderSpec, SttSession, Use
 from actors.providers.websocket import Message, WebSocketClient
@@ -121,10 +121,12 @@ class DeepgramSession(SttSession):
 
     def __init__(self, options: Any, emit: Emit, audio: AudioFormat, language: str, phrases: tuple[str, ...]) -> None:
         super().__init__(options, emit, audio, language, phrases)
+        life = LifeSigns(emit)
+        self.emit = life.emit
         self._socket = WebSocketClient(
             "deepgram",
             self._on_event,
-            emit,
+            life,
             keepalive=self.keepalive,
             keepalive_s=KEEP_ALIVE_S if self.keepalive else 0.0,
             error_header="dg-error",

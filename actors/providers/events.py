@@ -20,7 +20,7 @@ import orjson
 
 from actors.errors import ProviderError
 from actors.providers.intake import Intake
-from actors.providers.spec import Alive, Emit
+from actors.providers.spec import Alive, Emit, SessionEvent
 
 MOST_SENSELESS = 20  # events in a row
 ALIVE_EVERY_S = 0.1  # so often a sign of life is worth a message
@@ -61,24 +61,30 @@ class Events:
 
 
 class LifeSigns:
-    """Tells the call that its provider lives, whatever it has sent; not for each of a hundred events a second."""
+    """Tells the call that its provider lives, whatever it has sent; not for each of a hundred events a second, and not
+    where something else says so: all that is emitted goes through `emit`."""
 
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
         self._told_s = float("-inf")
-        self._busy = False
+        self._has_emitted = self._busy = False  # something else, since then
+
+    def emit(self, event: SessionEvent) -> None:
+        self._has_emitted = True
+        self._emit(event)
 
     def came(self) -> None:
         """Bytes have come."""
         now = time.monotonic()
         if now - self._told_s >= ALIVE_EVERY_S:
-            self._told_s = now
-            self._emit(Alive(self._busy))
+            told, self._has_emitted, self._told_s = self._has_emitted, False, now
+            if not told:
+                self._emit(Alive(self._busy))
 
     def at_work(self, busy: bool) -> None:
         """Whether it does now what may take a while before there is anything to say."""
         if busy != self._busy:
-            self._busy, self._told_s = busy, float("-inf")
+            self._busy, self._told_s, self._has_emitted = busy, float("-inf"), False
             self.came()
 
 

@@ -93,7 +93,7 @@ class Answer:
     def fail(self, error: ProviderError) -> None:
         """What goes wrong behind the last token is nothing to the call."""
         if not self.complete:
-            self._emit(SessionFailed(error))
+            self._life.emit(SessionFailed(error))
 
     def lives(self) -> None:
         """Its server has said something else."""
@@ -135,13 +135,13 @@ class Answer:
 
     def _tell_usage(self, usage: Any) -> None:
         if (tokens := number(record(usage).get("total_tokens"))) and tokens >= 1:
-            self._emit(Usage(int(tokens)))
+            self._life.emit(Usage(int(tokens)))
 
     def _say(self, words: str) -> None:
         if words:
             self.said = True
             self._life.at_work(False)
-            self._emit(Token(self._turn, words))
+            self._life.emit(Token(self._turn, words))
 
     def _finish(self, reason: str) -> None:
         """The last clause is not kept waiting for the usage figures that may follow."""
@@ -149,7 +149,7 @@ class Answer:
             raise ProviderError("openai", f"ended its answer by {reason!r}")
         if not self.complete:
             self.complete = True
-            self._emit(Answered(self._turn, flaw=_FLAWS.get(reason, self._flaw)))
+            self._life.emit(Answered(self._turn, flaw=_FLAWS.get(reason, self._flaw)))
 
 
 def refusal(status: int, body: str, retry_after_s: float) -> ProviderError:

@@ -16,7 +16,7 @@ from actors.errors import ProviderError, ProviderStalled, Remedy
 from actors.providers.events import Events, LifeSigns
 from actors.providers.intake import Intake
 from actors.providers.remote import CONNECT_S, refused, retry_after_s, tls_context
-from actors.providers.spec import Emit, SessionFailed
+from actors.providers.spec import SessionFailed
 
 MAX_MESSAGE_BYTES = 4_194_304
 MAX_UNSENT_BYTES = 1_048_576  # 32 s of 16 kHz PCM: whoever takes nothing for so long is dead
@@ -38,7 +38,7 @@ class WebSocketClient(WSListener):
 
     `on_event(event)` takes each event that carries something (see `events.py`), and may raise `ProviderError` to end
     the connection. `on_failed(error)` is called once, when an open connection is of no use any more; left out, that is
-    emitted, as are the signs of life. `keepalive` is sent as text when nothing else was for `keepalive_s`.
+    emitted. `life` is what the session emits by. `keepalive` is sent as text when nothing else was for `keepalive_s`.
     `error_header`: where the provider says why it refuses a handshake.
     """
 
@@ -46,7 +46,7 @@ class WebSocketClient(WSListener):
         self,
         provider: str,
         on_event: Callable[[dict[str, Any]], None],
-        emit: Emit,
+        life: LifeSigns,
         on_failed: Callable[[ProviderError], None] | None = None,
         *,
         keepalive: str = "",
@@ -54,9 +54,9 @@ class WebSocketClient(WSListener):
         error_header: str = "",
     ) -> None:
         self._provider = provider
-        self._on_failed = on_failed or (lambda error: emit(SessionFailed(error)))
+        self._on_failed = on_failed or (lambda error: life.emit(SessionFailed(error)))
         self._keepalive, self._keepalive_s, self._error_header = keepalive, keepalive_s, error_header
-        self._events, self._intake, self._life = Events(provider, on_event), Intake(provider, "frames"), LifeSigns(emit)
+        self._events, self._intake, self._life = Events(provider, on_event), Intake(provider, "frames"), life
         self._transport: WSTransport | None = None
         self._early: list[Message] = []
         self._early_bytes = 0

@@ -23,7 +23,7 @@ from actors.providers import events, intake
 from actors.providers.cartesia import CartesiaOptions, CartesiaTts
 from actors.providers.deepgram import DeepgramOptions, DeepgramStt
 from actors.providers.deepgram_flux import FluxStt
-from actors.providers.events import MOST_SENSELESS, Events, Halves, number, text
+from actors.providers.events import MOST_SENSELESS, Events, Halves, LifeSigns, number, text
 from actors.providers.openai_answer import Answer
 from actors.providers.spec import (
     Answered,
@@ -455,3 +455,15 @@ def test_a_number_is_a_finite_one(value: object, found: float | None) -> None:
 )
 def test_a_text_is_one_that_can_be_stored(value: object, found: str) -> None:
     assert text(value) == found
+
+
+def test_what_is_said_is_sign_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "ALIVE_EVERY_S", 0.0)
+    emitted = Emitted()
+    life = LifeSigns(emitted)
+    life.came()
+    life.emit(Token(1, "yes"))
+    life.came()
+    assert len(emitted.alive) == 1
+    life.came()
+    assert len(emitted.alive) == 2

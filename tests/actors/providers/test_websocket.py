@@ -12,7 +12,7 @@ import pytest
 
 from actors.errors import ProviderError, ProviderStalled, Remedy
 from actors.providers import websocket
-from actors.providers.events import MOST_SENSELESS
+from actors.providers.events import MOST_SENSELESS, LifeSigns
 from actors.providers.websocket import WebSocketClient
 from tests.fakes.emitted import Emitted
 from tests.fakes.remote import FakeProvider, FakeSocket
@@ -55,7 +55,7 @@ class Heard:
 
     def client(self, on_event: Any = None, **options: Any) -> WebSocketClient:
         take = on_event or self.events.put_nowait
-        return WebSocketClient("echo", take, self.emitted, self.failures.put_nowait, **options)
+        return WebSocketClient("echo", take, LifeSigns(self.emitted), self.failures.put_nowait, **options)
 
 
 @pytest.fixture
