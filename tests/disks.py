@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,17 +10,15 @@ import pytest
 
 
 @pytest.fixture
-def full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A file system without a free byte: a real one where we may mount it, else only calls that say so."""
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system without a free byte."""
     folder = tmp_path / "full"
     folder.mkdir()
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=64k", "callboard-test", str(folder)], capture_output=True
     )
     if mounted.returncode:
-        _pretend(folder, monkeypatch)
-        yield folder
-        return
+        pytest.skip(f"only root may mount a small disk: {mounted.stderr.decode().strip()}")
     try:
         with (folder / "ballast").open("wb", buffering=0) as ballast, pytest.raises(OSError, match="No space left"):
             while True:
@@ -30,12 +26,3 @@ def full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
         yield folder
     finally:
         subprocess.run(["umount", str(folder)], check=True)
-
-
-def _pretend(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(descriptor: int, *_: object) -> None:
-        if os.readlink(f"/proc/self/fd/{descriptor}").startswith(str(folder)):
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "posix_fallocate", refuse)
-    folder.chmod(0o500)
