@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import re
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from actors.providers.intake import Intake
 from actors.providers.spec import Alive, Emit, SessionEvent
 
 MOST_SENSELESS = 20  # events in a row
+MOST_NUMBER = 1e15
 ALIVE_EVERY_S = 0.1  # so often a sign of life is worth a message
 _SENSELESS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 _HALF = re.compile("[\ud800-\udfff]")  # a surrogate that stands alone: half a character
@@ -132,13 +132,10 @@ def text(value: Any) -> str:
 
 
 def number(value: Any) -> float | None:
-    """The number, if it is a finite one."""
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return None
-    try:
-        return float(value) if math.isfinite(value) else None
-    except OverflowError:
-        return None
+    """The number, if it is one that can be a time or a count."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not -MOST_NUMBER < value < MOST_NUMBER:
+        return None  # NaN is not between them either
+    return float(value)
 
 
 def whole(string: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import math
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -444,7 +445,17 @@ def test_characters_are_whole_wherever_they_are_cut(whole: str, data: st.DataObj
 
 @pytest.mark.parametrize(
     ("value", "found"),
-    [(1, 1.0), (0.5, 0.5), (True, None), ("1", None), (None, None), (float("nan"), None), (10**400, None), ([], None)],
+    [
+        (1, 1.0),
+        (0.5, 0.5),
+        (True, None),
+        ("1", None),
+        (None, None),
+        (float("nan"), None),
+        (10**400, None),
+        (1e308, None),
+        ([], None),
+    ],
 )
 def test_a_number_is_a_finite_one(value: object, found: float | None) -> None:
     assert number(value) == found
@@ -467,3 +478,59 @@ def test_what_is_said_is_sign_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(emitted.alive) == 1
     life.came()
     assert len(emitted.alive) == 2
+
+
+# --- any field, any value ------------------------------------------------------------------------------------------
+
+WEIRD = st.sampled_from(
+    [
+        *("null", "true", "7", "-1", "1e308", "NaN", "-Infinity", '""', '"x"', '"\\ud83d"', '"\\u0000"'),
+        *("[]", "{}", "[null]", "[[]]", '{"a":1}'),
+    ]
+).map(json.loads)
+
+
+def places(value: object, path: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, item in inner for place in places(item, (*path, key)))]
+
+
+@st.composite
+def damaged(draw: st.DrawFn, stream: list[bytes]) -> list[bytes]:
+    """The stream with another value in some place of some event."""
+    found = [json.loads(payload) for payload in stream]
+    for _ in range(draw(st.integers(1, 4))):
+        number = draw(st.integers(0, len(found) - 1))
+        path, value = draw(st.sampled_from(places(found[number]))), draw(WEIRD)
+        if not path:
+            found[number] = value
+            continue
+        holder = found[number]
+        for key in path[:-1]:
+            holder = holder[key]
+        holder[path[-1]] = value
+    return [json.dumps(event).encode() for event in found]
+
+
+def is_sane(event: Any) -> bool:
+    """What a call can store, count and play."""
+    words = getattr(event, "words", ())
+    texts = [getattr(event, "text", ""), *(word.text for word in words)]
+    times = [getattr(event, "end_ms", 0.0), *(ms for word in words for ms in (word.start_ms, word.end_ms))]
+    return all(of.encode() == of.replace("\0", "").encode() for of in texts) and all(map(math.isfinite, times))
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(st.data())
+def test_any_field_may_hold_anything(data: st.DataObject) -> None:
+    flux: Callable[[Emitted], Any] = lambda emitted: nova(emitted, FluxStt, "flux-general-en")  # noqa: E731
+    for session, stream in ((nova, NOVA), (flux, FLUX), (sonic, SONIC)):
+        found = data.draw(damaged(stream))
+        try:
+            assert all(map(is_sane, heard_by(session, found)))
+        except ProviderError as error:
+            assert "error" in str(found) or "no sense" in str(error)
+    try:
+        assert all(map(is_sane, answered(sse(*data.draw(damaged(CHAT))))))
+    except ProviderError as error:
+        assert error.provider == "openai"
