@@ -17,7 +17,7 @@ from actors.loop.local import Local
 from actors.media.audio import AudioFormat
 from actors.providers.spec import Question, Word
 from actors.wording import Digits
-from config.assistant import AssistantConfig, Endpointing, ProviderChoice, Speech, Stalls
+from config.assistant import AssistantConfig, Echo, Endpointing, ProviderChoice, Speech, Stalls
 from store.records import CallContext
 
 # --- the life of a call ------------------------------------------------------------------------------------------
@@ -89,6 +89,7 @@ class OpenTransport:
     wire: Local
     clock: Local
     endpointing: Endpointing
+    echo: Echo
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,19 @@ class BargeIn(Model):
     )
 
 
+class Echo(Model):
+    """The assistant's own voice that comes back from the caller's side: from a loudspeaker, a room, the network."""
+
+    enabled: bool = Field(True, description="it is told from the caller's voice; false: any voice is the caller's")
+    margin_db: float = Field(
+        6.0, ge=0, le=30, description="a caller must be louder by so much than the echo; less: whispers interrupt"
+    )
+    delay_ms: int = Field(600, ge=100, le=2000, description="it comes back within this time")
+    own_words: bool = Field(
+        True, description="words that the recognizer hears in it are dropped: those just said, in a voice not heard"
+    )
+
+
 class Keypad(Model):
     """The keys that the caller presses: those of one go are one question."""
 
@@ -223,6 +236,7 @@ class AssistantConfig(Model):
     max_duration_s: float = Field(1800.0, gt=0, le=14400, description="the longest that a call may last")
     endpointing: Endpointing = Field(Endpointing(), description="when the caller's turn is over")
     barge_in: BargeIn = Field(BargeIn(), description="what happens when the caller speaks over the assistant")
+    echo: Echo = Field(Echo(), description="what happens when the caller's side sends our own voice back")
     keypad: Keypad = Field(Keypad(), description="what happens when the caller presses keys")
     idle: Idle = Field(Idle(), description="what happens when nobody says anything")
     speech: Speech = Field(Speech(), description="how what is written becomes what is said")

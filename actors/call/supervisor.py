@@ -342,7 +342,7 @@ class Call(Dispatcher):
         if role == "transport":
             # how long a silence ends a turn is the conversation's business: the VAD reports at once
             endpointing = assistant.endpointing.model_copy(update={"silence_ms": VAD_HANGOVER_MS})
-            return OpenTransport(self._start.wire, Local(self._services.clock), endpointing)
+            return OpenTransport(self._start.wire, Local(self._services.clock), endpointing, assistant.echo)
         choice = self._chains[role][self._recoveries[role].provider]
         if role == "transcriber":
             heard = hearing_format(wire.format), assistant.language, self._services.registry.phrases(assistant)

@@ -60,7 +60,7 @@ class Transport(Member):
 
     def receiveMsg_OpenTransport(self, message: OpenTransport, sender: ActorAddress) -> None:
         self._wire = message.wire.value
-        self.leg = Leg(self._wire, message.clock.value, self, message.endpointing)
+        self.leg = Leg(self._wire, message.clock.value, self, message.endpointing, message.echo)
         self.leg.open()
 
     def receiveMsg_RouteAudio(self, message: RouteAudio, sender: ActorAddress) -> None:
@@ -116,6 +116,9 @@ class Transport(Member):
             "utterance": self._playing,
             "unacknowledged_ms": round(self._replay.length_ms),
             "lost_ms": round(leg.inbound.lost_ms) if leg else 0,
+            "echo_db": round(leg.inbound.echo.gain_db) if leg else None,
+            "echo_delay_ms": leg.inbound.echo.echo_delay_ms if leg else None,
+            "echo_windows": leg.inbound.echo.held_back if leg else 0,
         }
 
     # --- the leg's events (actors.media.leg.LegEvents), on the clock's tick ---------------------------------------

@@ -13,10 +13,11 @@ import numpy as np
 
 from actors.media import g711
 from actors.media.audio import FRAME_MS, MULAW_8K, PCM_8K, PCM_16K, AudioFormat
+from actors.media.echo import EchoGuard, judge
 from actors.media.resample import HALVE_HISTORY, Converter, halve, to_float, to_pcm
 from actors.media.speech import SpeechDetector, SpeechEnded, SpeechStarted
-from actors.media.vad import WINDOW_MS, WINDOW_SAMPLES, BatchedVad, VadStream
-from config.assistant import Endpointing
+from actors.media.vad import VAD_RATE, WINDOW_MS, WINDOW_SAMPLES, BatchedVad, VadStream
+from config.assistant import Echo, Endpointing
 
 WIDEBAND_RATE = 12000  # from here on a wire is heard at 16 kHz
 QUIET_MS = 100  # so long after its last audio has ended, a wire stalls, or a carrier's silence becomes ours
@@ -28,6 +29,7 @@ BACKLOG_MS = 10_000  # what waits beyond this is lost, oldest first
 LONG_MS, SHORT_MS = 60, 20  # one piece of audio while nobody waits for it, and while somebody does
 BRISK_MS = 500  # so long after the beginning of the call, and after speech, whoever hears it may be about to say so
 _WINDOW_BYTES = 2 * WINDOW_SAMPLES
+_NARROW_BYTES = 2 * VAD_RATE / 1000  # a millisecond
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,14 @@ class Inbound:
     """The hearing half of one leg. A gap of up to `stall_ms` is a stall of the network, a longer one the caller's
     silence; None: that is learnt from what comes at the end of the gaps."""
 
-    def __init__(self, wire_format: AudioFormat, endpointing: Endpointing, stall_ms: float | None = 0.0) -> None:
+    def __init__(
+        self,
+        wire_format: AudioFormat,
+        endpointing: Endpointing,
+        stall_ms: float | None = 0.0,
+        echo: Echo | None = None,
+    ) -> None:
+        self.echo = EchoGuard(wire_format, echo or Echo())
         self.hearing = hearing_format(wire_format)
         self.events: list[InboundEvent] = []
         self.lost_ms = 0.0  # of audio that came faster than it could be heard
@@ -189,6 +198,10 @@ class Inbound:
         window, self._narrow = self._narrow[:_WINDOW_BYTES], self._narrow[_WINDOW_BYTES:]
         return window
 
+    def heard_until_ms(self, now_ms: float) -> float:
+        """When the end of the window taken last has arrived: what came after it waits here."""
+        return now_ms - len(self._narrow) / _NARROW_BYTES - self.wire_format.duration_ms(len(self._arrived))
+
     def judge(self, probability: float) -> None:
         """The VAD's word on the window taken last; all audio so far is told before speech begins or ends."""
         event = self._detector.process(probability, WINDOW_MS)
@@ -220,6 +233,9 @@ def hear(inbounds: Sequence[Inbound], vad: BatchedVad, now_ms: float, late_ms: f
     while ready := [inbound for inbound in inbounds if inbound.has_window]:
         windows = b"".join([inbound.take_window() for inbound in ready])
         probabilities = vad.process([inbound.stream for inbound in ready], windows)
+        if any(now_ms < inbound.echo.until_ms for inbound in ready):
+            until_ms = [inbound.heard_until_ms(now_ms) for inbound in ready]
+            judge([inbound.echo for inbound in ready], probabilities, windows, until_ms)
         for inbound, probability in zip(ready, probabilities, strict=True):
             inbound.judge(probability)
     for inbound in inbounds:

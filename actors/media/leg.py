@@ -11,7 +11,7 @@ from actors.errors import Result, Termination
 from actors.media.inbound import Heard, Inbound, Resumed, Stalled
 from actors.media.playout import BufferedPlayout, Done, Dry, Effect, PacedPlayout, Send, SendClear, SendMark, Started
 from actors.media.speech import SpeechStarted
-from config.assistant import Endpointing
+from config.assistant import Echo, Endpointing
 
 if TYPE_CHECKING:
     from actors.media.clock import MediaClock
@@ -63,9 +63,11 @@ class Leg:
     `hearing` is the format of `on_heard`: PCM at 8 kHz, at 16 kHz for wires of 12 kHz and more.
     """
 
-    def __init__(self, wire: Wire, clock: MediaClock, events: LegEvents, endpointing: Endpointing) -> None:
+    def __init__(
+        self, wire: Wire, clock: MediaClock, events: LegEvents, endpointing: Endpointing, echo: Echo | None = None
+    ) -> None:
         self._wire, self._clock, self._events = wire, clock, events
-        self.inbound = Inbound(wire.format, endpointing, getattr(wire, "stall_ms", 0.0))
+        self.inbound = Inbound(wire.format, endpointing, getattr(wire, "stall_ms", 0.0), echo)
         self.hearing = self.inbound.hearing
         self.is_open = False
         self._closed = False
@@ -225,10 +227,13 @@ class Leg:
         match effect:
             case Send():
                 self._wire.send_audio(effect.payload)
+                if effect.plays_ms is not None:
+                    self.inbound.echo.play(effect.payload, effect.plays_ms)
             case SendMark():
                 self._wire.send_mark(effect.name)
             case SendClear():
                 self._wire.send_clear()
+                self.inbound.echo.cut(self._clock.now_ms())
             case Started():
                 self._events.on_playout_started(effect.utterance)
             case Dry():

@@ -21,9 +21,10 @@ MARK_GRACE_MS = 1000  # a carrier that has not echoed a mark by then will not
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Give this audio to the wire."""
+    """Give this audio to the wire; the caller begins to hear it at `plays_ms`, None for silence."""
 
     payload: bytes
+    plays_ms: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,7 @@ class PacedPlayout(Playout):
         frame = bytes(entry.audio[: self._format.frame_bytes])
         del entry.audio[: len(frame)]
         entry.heard += len(frame)
-        self.effects.append(Send(frame + self._silence.payload[len(frame) :]))
+        self.effects.append(Send(frame + self._silence.payload[len(frame) :], now_ms))
         self._start(entry)
 
     def _next(self) -> _Utterance | None:
@@ -323,10 +324,11 @@ class BufferedPlayout(Playout):
         return whole or (unsent if starving and lead_ms <= FRAME_MS else 0)
 
     def _send(self, entry: _Utterance, size: int, now_ms: float) -> None:
-        self.effects.append(Send(bytes(entry.audio[entry.sent : entry.sent + size])))
+        plays_ms = max(self._plays_until_ms, now_ms)
+        self.effects.append(Send(bytes(entry.audio[entry.sent : entry.sent + size]), plays_ms))
         entry.sent += size
         self._buffered = True
-        self._plays_until_ms = max(self._plays_until_ms, now_ms) + self._format.duration_ms(size)
+        self._plays_until_ms = plays_ms + self._format.duration_ms(size)
         self._start(entry)
 
     def _settle(self, now_ms: float) -> None:

@@ -1,0 +1,225 @@
+"""Whether a voice on a leg is the caller's, or what we play come back: from a hands-free telephone, a hybrid, a room.
+
+Theory of operation. What we play is known, and when the caller hears it. For each window in which the VAD hears a voice
+its level is held against the loudest that was played in the time from which an echo may come (`delay_ms`, less once it
+was learnt): an echo is weaker by a loss that hardly changes in a call, a caller who interrupts is not. The margin over
+that loss is for what rooms, codecs and small loudspeakers do to an envelope.
+
+The loss is learnt, four times a second, from the envelopes of the last 1.5 s: where what came rises and
+falls as what was played did, some time before, it is its echo, and says how loud and how late echoes are on this line.
+What is not alike can only show that echoes are weaker than believed. A caller who speaks is like nothing that was
+played, and teaches nothing. The task is that of an echo suppressor's double-talk detector (ITU-T G.164).
+
+Levels are dB of full scale, times milliseconds of the media clock. Nothing is measured before the VAD hears a voice.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actors.media import g711
+from actors.media.audio import FRAME_MS, AudioFormat, Encoding
+from actors.media.speech import STAY
+from actors.media.vad import WINDOW_MS, WINDOW_SAMPLES
+from config.assistant import Echo
+
+SILENT_DB = -90.0
+PLAYING_DB = -50.0  # what is played below this has no echo that is a voice
+FIRST_GAIN_DB = -16.0  # of an echo, as long as nothing is known about it
+LEAST_GAIN_DB = -26.0  # nobody who talks to us is weaker; a louder echo may come any time, when a loudspeaker is put on
+MOST_GAIN_DB = -12.0  # no caller who speaks as loudly as we do is taken for a louder one, however alike they seem
+MEMORY_WINDOWS = 48  # 1.5 s
+LEARN_WINDOWS, REST_WINDOWS = 8, 32  # between two lessons, with a voice on the line and without
+ALIKE = 0.6  # correlation of two envelopes: of independent speech rarely above 0.4
+DELAY_STEP_MS = 40
+HOLD_MS = 500  # the VAD goes on for a while after an echo, over a noise that is no louder
+SPREAD_MS = 200  # an echo lasts so much longer than it was learnt: reverberation, jitter, a delay that grows
+_FALL_DB = 2.0  # a lesson
+_BREAK_MS = 500
+_POWER = np.square(np.frombuffer(g711.decode(bytes(range(256))), "<i2").astype(np.float32) / 32768)
+
+Levels = NDArray[np.float32]
+
+
+def levels_db(power: Levels) -> list[float]:
+    """Mean powers of samples within +-1 as dB of full scale, not below `SILENT_DB`."""
+    levels: list[float] = (10 * np.log10(power + 10 ** (SILENT_DB / 10))).tolist()
+    return levels
+
+
+def window_levels_db(windows: bytes) -> list[float]:
+    """The level of each of N x 256 samples, PCM s16le."""
+    samples = np.frombuffer(windows, "<i2").astype(np.float32).reshape(-1, WINDOW_SAMPLES)
+    return levels_db(np.einsum("ij,ij->i", samples, samples) / np.float32(WINDOW_SAMPLES * 32768.0**2))
+
+
+class Played:
+    """The level of what the caller hears of us, by frames of 20 ms; measured when it is asked for."""
+
+    def __init__(self, wire_format: AudioFormat, memory_ms: float) -> None:
+        self.until_ms = 0.0  # played or, with a carrier that buffers, to be played
+        self._format, self._frame_bytes = wire_format, wire_format.frame_bytes
+        self._memory_frames = int(memory_ms / FRAME_MS)
+        self._pieces: deque[tuple[float, bytes]] = deque(maxlen=512)  # not measured yet
+        self._levels: dict[int, float] = {}  # by number of the frame
+
+    def add(self, payload: bytes, at_ms: float) -> None:
+        """Audio in the wire's format, which begins to be heard at this time."""
+        self._pieces.append((at_ms, payload))
+        self.until_ms = max(self.until_ms, at_ms + self._format.duration_ms(len(payload)))
+
+    def cut(self, now_ms: float) -> None:
+        """What was to be heard later is not."""
+        self._measure(now_ms)
+        for frame in [frame for frame in self._levels if frame * FRAME_MS > now_ms]:
+            del self._levels[frame]
+        self.until_ms = min(self.until_ms, now_ms)
+
+    def loudest_db(self, from_ms: float, to_ms: float) -> float:
+        self._measure(to_ms)
+        get = self._levels.get
+        return max([get(frame, SILENT_DB) for frame in range(int(from_ms / FRAME_MS), int(to_ms / FRAME_MS) + 1)])
+
+    def levels(self, from_ms: float, to_ms: float) -> Levels:
+        """Frame by frame."""
+        self._measure(to_ms)
+        get = self._levels.get
+        frames = range(int(from_ms / FRAME_MS), int(to_ms / FRAME_MS) + 1)
+        return np.array([get(frame, SILENT_DB) for frame in frames], np.float32)
+
+    def _measure(self, now_ms: float) -> None:
+        if not self._pieces:
+            return
+        pieces = [(at_ms, self._whole_frames(payload)) for at_ms, payload in self._pieces]
+        self._pieces.clear()
+        found = iter(levels_db(self._powers(b"".join([payload for _, payload in pieces]))))
+        for at_ms, payload in pieces:
+            first = round(at_ms / FRAME_MS)
+            for frame in range(first, first + len(payload) // self._frame_bytes):
+                self._levels[frame] = next(found)
+        oldest = int(now_ms / FRAME_MS) - self._memory_frames
+        if len(self._levels) > 4 * self._memory_frames:
+            self._levels = {frame: level for frame, level in self._levels.items() if frame >= oldest}
+
+    def _whole_frames(self, payload: bytes) -> bytes:
+        missing = -len(payload) % self._frame_bytes
+        return payload + self._format.silence(FRAME_MS)[:missing] if missing else payload
+
+    def _powers(self, audio: bytes) -> Levels:
+        if self._format.encoding is Encoding.MULAW:
+            power = _POWER[np.frombuffer(audio, np.uint8)]
+        else:
+            power = np.square(np.frombuffer(audio, "<i2").astype(np.float32) * np.float32(1 / 32768))
+        means: Levels = power.reshape(-1, self._frame_bytes // self._format.sample_bytes).mean(axis=1)
+        return means
+
+
+class EchoGuard:
+    """Of one leg: takes the voice out of windows that are an echo."""
+
+    def __init__(self, wire_format: AudioFormat, options: Echo) -> None:
+        self.gain_db = FIRST_GAIN_DB  # of the loudest echoes, against the loudest that was played before
+        self.echo_delay_ms: float | None = None  # None: not known yet
+        self.held_back = 0  # windows with a voice that was taken for ours
+        self.until_ms = 0.0  # nothing is judged from here on
+        self._enabled, self._margin_db, self._longest_ms = options.enabled, options.margin_db, float(options.delay_ms)
+        memory_ms = MEMORY_WINDOWS * WINDOW_MS + self._longest_ms + SPREAD_MS
+        self._played = Played(wire_format, memory_ms)
+        self._came: deque[tuple[float, float]] = deque(maxlen=MEMORY_WINDOWS)  # (end ms, level) of the windows
+        self._voices = self._unlearnt = 0  # windows with a voice, and all, since the last lesson
+        self._hold_ms, self._hold_db = 0.0, SILENT_DB  # an echo was so loud until then
+        self._caller = False  # one of them was the caller's
+
+    def play(self, payload: bytes, at_ms: float) -> None:
+        """The caller begins to hear this at `at_ms`."""
+        if self._enabled:
+            self._played.add(payload, at_ms)
+            self.until_ms = self._played.until_ms + self._longest_ms
+
+    def cut(self, now_ms: float) -> None:
+        """The caller hears nothing more of what was played ahead."""
+        if self._enabled:
+            self._played.cut(now_ms)
+            self.until_ms = self._played.until_ms + self._longest_ms
+
+    def judge(self, probability: float, level_db: float, end_ms: float) -> float:
+        """The probability that a window which has arrived until `end_ms` holds the caller's voice: 0 for an echo."""
+        if self._came and end_ms - self._came[-1][0] > _BREAK_MS:
+            self._came.clear()  # what was before says nothing about how what came now rises and falls
+        self._came.append((end_ms, level_db))
+        self._unlearnt += 1
+        if probability >= STAY:
+            self._voices += 1
+            if self._is_echo(level_db, end_ms):
+                self.held_back += 1
+                probability = 0.0
+            else:
+                self._caller = True
+        if self._unlearnt >= (LEARN_WINDOWS if self._voices else REST_WINDOWS):
+            self._learn(end_ms)
+        return probability
+
+    def _is_echo(self, level_db: float, end_ms: float) -> bool:
+        played_db = self._played.loudest_db(end_ms - WINDOW_MS - self._latest_ms, end_ms)
+        held = end_ms < self._hold_ms and level_db <= self._hold_db
+        if played_db > PLAYING_DB and level_db < played_db + self.gain_db + self._margin_db:
+            self._hold_db = max(level_db, self._hold_db if held else SILENT_DB)
+            self._hold_ms = end_ms + HOLD_MS
+            return True
+        return held
+
+    @property
+    def _latest_ms(self) -> float:
+        """The longest that an echo takes to come back."""
+        if self.echo_delay_ms is None:
+            return self._longest_ms
+        return min(self._longest_ms, self.echo_delay_ms + SPREAD_MS)
+
+    def _learn(self, now_ms: float) -> None:
+        caller, self._caller, self._voices, self._unlearnt = self._caller, False, 0, 0
+        if len(self._came) < LEARN_WINDOWS:
+            return
+        ends_ms, came = np.array(self._came).T
+        since_ms = ends_ms[0] - WINDOW_MS - self._longest_ms - FRAME_MS
+        played = self._played.levels(since_ms, now_ms)
+        played = np.maximum(played[1:], played[:-1])  # a window lies over two frames
+        peak_db = float(played.max())
+        if peak_db < PLAYING_DB:
+            return
+        delays_ms = np.arange(0, self._longest_ms, DELAY_STEP_MS)
+        frames = ((ends_ms - WINDOW_MS / 2 - since_ms)[:, None] - delays_ms) / FRAME_MS
+        before = played[np.clip(frames.astype(np.intp) - 1, 0, len(played) - 1)]  # [windows, delays]
+        counts = (before > SILENT_DB + 1).astype(np.float32)  # that both begin to speak makes them not alike
+        alike = _correlations(np.maximum(came, came.max() - 30), np.maximum(before, peak_db - 30), counts)
+        best = int(alike.argmax())
+        loud = before[:, best] > peak_db - 12
+        if alike[best] >= ALIKE and loud.any():
+            self.echo_delay_ms = float(delays_ms[best])
+            self._believe(float(np.percentile((came - before[:, best])[loud], 90)))
+        elif not caller and (above := before.max(axis=1) > peak_db - 12).any():
+            self._believe(min(self.gain_db, float(np.percentile((came - before.max(axis=1))[above], 90))))
+
+    def _believe(self, gain_db: float) -> None:
+        self.gain_db = min(MOST_GAIN_DB, max(gain_db, self.gain_db - _FALL_DB, LEAST_GAIN_DB))
+
+
+def _correlations(came: Levels, before: Levels, counts: Levels) -> Levels:
+    """Of [windows] with each column of [windows, delays], over the windows that count; 0 where these are few."""
+    number = np.maximum(counts.sum(axis=0), 1)
+    came = (came[:, None] - (came @ counts) / number) * counts
+    before = (before - np.einsum("ij,ij->j", before, counts) / number) * counts
+    size = np.sqrt(np.einsum("ij,ij->j", came, came) * np.einsum("ij,ij->j", before, before))
+    found: Levels = np.einsum("ij,ij->j", came, before) / np.maximum(size, 1e-6) * (number >= 2 * LEARN_WINDOWS)
+    return found
+
+
+def judge(guards: Sequence[EchoGuard], probabilities: list[float], windows: bytes, ends_ms: Sequence[float]) -> None:
+    """One window of each leg; `probabilities` are changed where a voice is an echo."""
+    levels = window_levels_db(windows)
+    for row, (guard, end_ms) in enumerate(zip(guards, ends_ms, strict=True)):
+        if end_ms < guard.until_ms:
+            probabilities[row] = guard.judge(probabilities[row], levels[row], end_ms)
