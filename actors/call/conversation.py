@@ -9,6 +9,7 @@ monotonic clock), so a whole call runs in a test in virtual time. What a dead me
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from actors.call.closing import Closing
@@ -22,6 +23,7 @@ from actors.call.history import History
 from actors.call.interruption import Interruption
 from actors.call.keys import Keys
 from actors.call.outage import Outage
+from actors.call.own_words import OwnWords
 from actors.call.questions import Questions
 from actors.call.scene import Scene
 from actors.call.speaking import Speaking
@@ -41,6 +43,7 @@ class Conversation:
         self.history = History(scene.do, assistant.system_prompt, Spending(limits, lambda: scene.now))
         self.questions = Questions(scene.do, self.history)
         self.hearing = Hearing(scene.do)
+        self.own_words = OwnWords(scene, assistant.echo, self.hearing)
         self.keys = Keys(scene, assistant.keypad)
         self.speaking = Speaking(scene, assistant, self.hearing, self.history, self.questions)
         self.endpointing = Endpointing(
@@ -111,6 +114,8 @@ class Conversation:
     def heard(self, now: float, transcript: Transcript) -> None:
         """The transcriber has words, or (with an empty text) shows that it lives."""
         self._at(now)
+        if self.own_words.are(transcript.text):
+            transcript = replace(transcript, text="")
         self.hearing.heard(now, transcript)
         self.questions.words_are(self.hearing.text)
         if self.hearing.text:
@@ -144,7 +149,8 @@ class Conversation:
 
     def playout_started(self, now: float, utterance: int) -> None:
         self._at(now)
-        if self.delivery.is_current(utterance):
+        if self.delivery.utterance is not None and self.delivery.is_current(utterance):
+            self.own_words.heard(self.delivery.utterance)
             self._scene.feed(Input.PLAYOUT_STARTED)
 
     def playout_dry(self, now: float, utterance: int) -> None:
@@ -154,6 +160,7 @@ class Conversation:
 
     def playout_done(self, now: float, utterance: int) -> None:
         self._at(now)
+        self.own_words.ended(utterance)
         self.delivery.heard_out(utterance)
         if self.delivery.is_current(utterance):
             self._scene.feed(Input.PLAYOUT_DONE)
@@ -162,6 +169,7 @@ class Conversation:
         """What was heard of an utterance that is thrown away; one that is only paused goes on, or is flushed later."""
         self._at(now)
         if flushed:
+            self.own_words.ended(utterance)
             self.speaking.stopped(utterance, heard_ms)
             self.endpointing.settled()
         elif self.delivery.is_current(utterance):
@@ -225,6 +233,7 @@ class Conversation:
             "answer_pending": self.questions.open,
             "answer_ahead": self.questions.pending_ahead,
             "utterance": self.delivery.inspect(),
+            "own_words_dropped": self.own_words.dropped,
         }
 
     # --- supervision ----------------------------------------------------------------------------------------------

@@ -47,6 +47,11 @@ class Hearing:
         """What the transcriber is hearing, empty when it owes nothing."""
         return f"audio {self._words.finals}" if self.voice or self._asked else ""
 
+    @property
+    def has_voice(self) -> bool:
+        """Whether a voice was heard in this turn."""
+        return self.voice or self._voice_ms > 0
+
     def began_since(self, moment_s: float) -> bool:
         """Whether there are words, which the caller began to say at this moment or later."""
         return bool(self.text) and (self._words.began_s or 0.0) >= moment_s

@@ -62,18 +62,18 @@ class Listening:
     """Tells a listener's words from those that are meant to be heard."""
 
     def __init__(self, words: Collection[str]) -> None:
-        tokens = [_tokens(word) for word in words]
-        self._words = {token for parts in tokens for token in (*parts, "".join(parts))} - {""}
+        split = [tokens(word) for word in words]
+        self._words = {token for parts in split for token in (*parts, "".join(parts))} - {""}
         whole = [word for word in self._words if len(word) > 1 or _UNSPACED.match(word)]
         joined = "|".join(map(re.escape, sorted(whole, key=len, reverse=True)))
         self._made_of = re.compile(f"(?:{joined})+" if joined else r"(?!)")
 
     def count(self, text: str, unfinished: bool = False) -> int:
         """How many words there are beside them. The last word of an `unfinished` text may become one of them."""
-        tokens = _tokens(text)
-        if unfinished and tokens and any(word.startswith(tokens[-1]) for word in self._words):
-            tokens.pop()
-        return sum(_words_in(token) for token in tokens if not self._is_one(token))
+        found = tokens(text)
+        if unfinished and found and any(word.startswith(found[-1]) for word in self._words):
+            found.pop()
+        return sum(_words_in(token) for token in found if not self._is_one(token))
 
     def _is_one(self, token: str) -> bool:
         return token in self._words or self._made_of.fullmatch(token) is not None
@@ -85,7 +85,7 @@ def listening(language: str, words: tuple[str, ...] | None) -> Listening:
     return Listening(words_of(language) if words is None else words)
 
 
-def _tokens(text: str) -> list[str]:
+def tokens(text: str) -> list[str]:
     """The words as they are compared: letters, marks and figures, each drawn-out one once."""
     kept = "".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in _plain(text))
     return [re.sub(r"(.)\1+", r"\1", token) for token in kept.split()]
@@ -95,5 +95,10 @@ def _plain(text: str) -> str:
     return unicodedata.normalize("NFKC", text).casefold().replace("'", "").replace("\u2019", "")
 
 
+def is_unspaced(token: str) -> bool:
+    """Whether it is written in a script without blanks between words."""
+    return _UNSPACED.search(token) is not None
+
+
 def _words_in(token: str) -> int:
-    return max(1, len(token) // 2) if _UNSPACED.search(token) else 1
+    return max(1, len(token) // 2) if is_unspaced(token) else 1

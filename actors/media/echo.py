@@ -5,7 +5,7 @@ its level is held against the loudest that was played in the time from which an 
 was learnt): an echo is weaker by a loss that hardly changes in a call, a caller who interrupts is not. The margin over
 that loss is for what rooms, codecs and small loudspeakers do to an envelope.
 
-The loss is learnt, four times a second, from the envelopes of the last 1.5 s: where what came rises and
+The loss is learnt, twice a second, from the envelopes of the last 1.5 s: where what came rises and
 falls as what was played did, some time before, it is its echo, and says how loud and how late echoes are on this line.
 What is not alike can only show that echoes are weaker than believed. A caller who speaks is like nothing that was
 played, and teaches nothing. The task is that of an echo suppressor's double-talk detector (ITU-T G.164).
@@ -15,6 +15,7 @@ Levels are dB of full scale, times milliseconds of the media clock. Nothing is m
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 
@@ -33,21 +34,22 @@ FIRST_GAIN_DB = -16.0  # of an echo, as long as nothing is known about it
 LEAST_GAIN_DB = -26.0  # nobody who talks to us is weaker; a louder echo may come any time, when a loudspeaker is put on
 MOST_GAIN_DB = -12.0  # no caller who speaks as loudly as we do is taken for a louder one, however alike they seem
 MEMORY_WINDOWS = 48  # 1.5 s
-LEARN_WINDOWS, REST_WINDOWS = 8, 32  # between two lessons, with a voice on the line and without
+LEARN_WINDOWS, REST_WINDOWS = 16, 32  # between two lessons, with a voice on the line and without
 ALIKE = 0.6  # correlation of two envelopes: of independent speech rarely above 0.4
 DELAY_STEP_MS = 40
 HOLD_MS = 500  # the VAD goes on for a while after an echo, over a noise that is no louder
 SPREAD_MS = 200  # an echo lasts so much longer than it was learnt: reverberation, jitter, a delay that grows
 _FALL_DB = 2.0  # a lesson
 _BREAK_MS = 500
-_POWER = np.square(np.frombuffer(g711.decode(bytes(range(256))), "<i2").astype(np.float32) / 32768)
+_MULAW = np.frombuffer(g711.decode(bytes(range(256))), "<i2").astype(np.float32) * np.float32(1 / 32768)
+_LEAST_POWER = 10 ** (SILENT_DB / 10)
 
 Levels = NDArray[np.float32]
 
 
 def levels_db(power: Levels) -> list[float]:
     """Mean powers of samples within +-1 as dB of full scale, not below `SILENT_DB`."""
-    levels: list[float] = (10 * np.log10(power + 10 ** (SILENT_DB / 10))).tolist()
+    levels: list[float] = (10 * np.log10(power + _LEAST_POWER)).tolist()
     return levels
 
 
@@ -65,7 +67,7 @@ class Played:
         self._format, self._frame_bytes = wire_format, wire_format.frame_bytes
         self._memory_frames = int(memory_ms / FRAME_MS)
         self._pieces: deque[tuple[float, bytes]] = deque(maxlen=512)  # not measured yet
-        self._levels: dict[int, float] = {}  # by number of the frame
+        self._first, self._levels = 0, [SILENT_DB]  # the number of the first frame, and all levels from there on
 
     def add(self, payload: bytes, at_ms: float) -> None:
         """Audio in the wire's format, which begins to be heard at this time."""
@@ -75,47 +77,61 @@ class Played:
     def cut(self, now_ms: float) -> None:
         """What was to be heard later is not."""
         self._measure(now_ms)
-        for frame in [frame for frame in self._levels if frame * FRAME_MS > now_ms]:
-            del self._levels[frame]
+        del self._levels[max(1, int(now_ms / FRAME_MS) + 1 - self._first) :]
         self.until_ms = min(self.until_ms, now_ms)
 
     def loudest_db(self, from_ms: float, to_ms: float) -> float:
         self._measure(to_ms)
-        get = self._levels.get
-        return max([get(frame, SILENT_DB) for frame in range(int(from_ms / FRAME_MS), int(to_ms / FRAME_MS) + 1)])
+        first = max(0, int(from_ms / FRAME_MS) - self._first)
+        return max(self._levels[first : max(0, int(to_ms / FRAME_MS) + 1 - self._first)], default=SILENT_DB)
 
     def levels(self, from_ms: float, to_ms: float) -> Levels:
         """Frame by frame."""
         self._measure(to_ms)
-        get = self._levels.get
-        frames = range(int(from_ms / FRAME_MS), int(to_ms / FRAME_MS) + 1)
-        return np.array([get(frame, SILENT_DB) for frame in frames], np.float32)
+        first, end = int(from_ms / FRAME_MS) - self._first, int(to_ms / FRAME_MS) + 1 - self._first
+        found = np.full(end - first, SILENT_DB, np.float32)
+        known = self._levels[max(0, first) : max(0, end)]
+        found[max(0, -first) :][: len(known)] = known
+        return found
 
     def _measure(self, now_ms: float) -> None:
         if not self._pieces:
             return
         pieces = [(at_ms, self._whole_frames(payload)) for at_ms, payload in self._pieces]
         self._pieces.clear()
-        found = iter(levels_db(self._powers(b"".join([payload for _, payload in pieces]))))
+        self._forget(int(now_ms / FRAME_MS) - self._memory_frames)
+        found, taken = self._levels_of([payload for _, payload in pieces]), 0
+        levels = self._levels
         for at_ms, payload in pieces:
-            first = round(at_ms / FRAME_MS)
-            for frame in range(first, first + len(payload) // self._frame_bytes):
-                self._levels[frame] = next(found)
-        oldest = int(now_ms / FRAME_MS) - self._memory_frames
-        if len(self._levels) > 4 * self._memory_frames:
-            self._levels = {frame: level for frame, level in self._levels.items() if frame >= oldest}
+            at, count = max(0, round(at_ms / FRAME_MS) - self._first), len(payload) // self._frame_bytes
+            if at > len(levels):
+                levels.extend([SILENT_DB] * (at - len(levels)))
+            levels[at : at + count] = found[taken : taken + count]
+            taken += count
+
+    def _levels_of(self, pieces: list[bytes]) -> list[float]:
+        """Frame by frame. One or two, as while somebody speaks, are quicker one by one, many in one go."""
+        if len(pieces) <= 3 and all(len(piece) == self._frame_bytes for piece in pieces):
+            frames = [self._samples(piece) for piece in pieces]
+            return [10 * math.log10(float(frame @ frame) / len(frame) + _LEAST_POWER) for frame in frames]
+        samples = self._samples(b"".join(pieces)).reshape(-1, self._frame_bytes // self._format.sample_bytes)
+        return levels_db(np.einsum("ij,ij->i", samples, samples) / np.float32(samples.shape[1]))
+
+    def _forget(self, oldest: int) -> None:
+        if oldest - self._first >= len(self._levels):
+            self._first, self._levels = oldest, [SILENT_DB]
+        elif oldest - self._first > self._memory_frames:
+            del self._levels[: oldest - self._first]
+            self._first = oldest
 
     def _whole_frames(self, payload: bytes) -> bytes:
         missing = -len(payload) % self._frame_bytes
         return payload + self._format.silence(FRAME_MS)[:missing] if missing else payload
 
-    def _powers(self, audio: bytes) -> Levels:
+    def _samples(self, audio: bytes) -> Levels:
         if self._format.encoding is Encoding.MULAW:
-            power = _POWER[np.frombuffer(audio, np.uint8)]
-        else:
-            power = np.square(np.frombuffer(audio, "<i2").astype(np.float32) * np.float32(1 / 32768))
-        means: Levels = power.reshape(-1, self._frame_bytes // self._format.sample_bytes).mean(axis=1)
-        return means
+            return _MULAW[np.frombuffer(audio, np.uint8)]
+        return np.frombuffer(audio, "<i2").astype(np.float32) * np.float32(1 / 32768)
 
 
 class EchoGuard:
@@ -213,7 +229,7 @@ def _correlations(came: Levels, before: Levels, counts: Levels) -> Levels:
     came = (came[:, None] - (came @ counts) / number) * counts
     before = (before - np.einsum("ij,ij->j", before, counts) / number) * counts
     size = np.sqrt(np.einsum("ij,ij->j", came, came) * np.einsum("ij,ij->j", before, before))
-    found: Levels = np.einsum("ij,ij->j", came, before) / np.maximum(size, 1e-6) * (number >= 2 * LEARN_WINDOWS)
+    found: Levels = np.einsum("ij,ij->j", came, before) / np.maximum(size, 1e-6) * (number >= LEARN_WINDOWS)
     return found
 
 
