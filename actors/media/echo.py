@@ -215,12 +215,17 @@ class EchoGuard:
         loud = before[:, best] > peak_db - 12
         if alike[best] >= ALIKE and loud.any():
             self.echo_delay_ms = float(delays_ms[best])
-            self._believe(float(np.percentile((came - before[:, best])[loud], 90)))
+            self._believe(_most((came - before[:, best])[loud]))
         elif not caller and (above := before.max(axis=1) > peak_db - 12).any():
-            self._believe(min(self.gain_db, float(np.percentile((came - before.max(axis=1))[above], 90))))
+            self._believe(min(self.gain_db, _most((came - before.max(axis=1))[above])))
 
     def _believe(self, gain_db: float) -> None:
         self.gain_db = min(MOST_GAIN_DB, max(gain_db, self.gain_db - _FALL_DB, LEAST_GAIN_DB))
+
+
+def _most(levels: Levels) -> float:
+    """Nine of ten are not above it."""
+    return float(np.sort(levels)[int(0.9 * (len(levels) - 1))])  # np.percentile takes 40 us for it
 
 
 def _correlations(came: Levels, before: Levels, counts: Levels) -> Levels:
