@@ -14,6 +14,8 @@ pytest_plugins = ["tests.databases", "tests.leaks"]
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background; what we start would ignore it, too
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # started by nohup: likewise, but we go on
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 @pytest.fixture(autouse=True, scope="session")
