@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,10 +52,16 @@ def levels_db(power: Levels) -> list[float]:
     return levels
 
 
-def window_levels_db(windows: bytes) -> list[float]:
+def window_levels_db(windows: bytes) -> Levels:
     """The level of each of N x 256 samples, PCM s16le."""
     samples = np.frombuffer(windows, "<i2").astype(np.float32).reshape(-1, WINDOW_SAMPLES)
-    return levels_db(np.einsum("ij,ij->i", samples, samples) / np.float32(WINDOW_SAMPLES * 32768.0**2))
+    return np.array(levels_db(np.einsum("ij,ij->i", samples, samples) / np.float32(WINDOW_SAMPLES * 32768.0**2)))
+
+
+def window_level_db(window: bytes) -> float:
+    """The same of one of them, quicker."""
+    samples = np.frombuffer(window, "<i2").astype(np.float32)
+    return 10 * math.log10(float(samples @ samples) / (WINDOW_SAMPLES * 32768.0**2) + _LEAST_POWER)
 
 
 class Played:
@@ -145,7 +150,7 @@ class EchoGuard:
         self._enabled, self._margin_db, self._longest_ms = options.enabled, options.margin_db, float(options.delay_ms)
         memory_ms = MEMORY_WINDOWS * WINDOW_MS + self._longest_ms + SPREAD_MS
         self._played = Played(wire_format, memory_ms)
-        self._came: deque[tuple[float, float]] = deque(maxlen=MEMORY_WINDOWS)  # (end ms, level) of the windows
+        self._came: deque[tuple[float, bytes]] = deque(maxlen=MEMORY_WINDOWS)  # (end ms, audio) of the windows
         self._voices = self._unlearnt = 0  # windows with a voice, and all, since the last lesson
         self._hold_ms, self._hold_db = 0.0, SILENT_DB  # an echo was so loud until then
         self._caller = False  # one of them was the caller's
@@ -162,15 +167,16 @@ class EchoGuard:
             self._played.cut(now_ms)
             self.until_ms = self._played.until_ms + self._longest_ms
 
-    def judge(self, probability: float, level_db: float, end_ms: float) -> float:
+    def judge(self, probability: float, window: bytes, end_ms: float) -> float:
         """The probability that a window which has arrived until `end_ms` holds the caller's voice: 0 for an echo."""
-        if self._came and end_ms - self._came[-1][0] > _BREAK_MS:
-            self._came.clear()  # what was before says nothing about how what came now rises and falls
-        self._came.append((end_ms, level_db))
+        came = self._came
+        if came and end_ms - came[-1][0] > _BREAK_MS:
+            came.clear()  # what was before says nothing about how what came now rises and falls
+        came.append((end_ms, window))
         self._unlearnt += 1
         if probability >= STAY:
             self._voices += 1
-            if self._is_echo(level_db, end_ms):
+            if self._is_echo(window_level_db(window), end_ms):
                 self.held_back += 1
                 probability = 0.0
             else:
@@ -196,10 +202,12 @@ class EchoGuard:
         return min(self._longest_ms, self.echo_delay_ms + SPREAD_MS)
 
     def _learn(self, now_ms: float) -> None:
-        caller, self._caller, self._voices, self._unlearnt = self._caller, False, 0, 0
-        if len(self._came) < LEARN_WINDOWS:
-            return
-        ends_ms, came = np.array(self._came).T
+        voices, self._voices, self._unlearnt = self._voices, 0, 0
+        caller, self._caller = self._caller, False
+        if len(self._came) < LEARN_WINDOWS or not (voices or self.gain_db > LEAST_GAIN_DB):
+            return  # that echoes are as weak as can be is known
+        ends_ms = np.array([end_ms for end_ms, _ in self._came])
+        came = window_levels_db(b"".join([window for _, window in self._came]))
         since_ms = ends_ms[0] - WINDOW_MS - self._longest_ms - FRAME_MS
         played = self._played.levels(since_ms, now_ms)
         played = np.maximum(played[1:], played[:-1])  # a window lies over two frames
@@ -236,11 +244,3 @@ def _correlations(came: Levels, before: Levels, counts: Levels) -> Levels:
     size = np.sqrt(np.einsum("ij,ij->j", came, came) * np.einsum("ij,ij->j", before, before))
     found: Levels = np.einsum("ij,ij->j", came, before) / np.maximum(size, 1e-6) * (number >= LEARN_WINDOWS)
     return found
-
-
-def judge(guards: Sequence[EchoGuard], probabilities: list[float], windows: bytes, ends_ms: Sequence[float]) -> None:
-    """One window of each leg; `probabilities` are changed where a voice is an echo."""
-    levels = window_levels_db(windows)
-    for row, (guard, end_ms) in enumerate(zip(guards, ends_ms, strict=True)):
-        if end_ms < guard.until_ms:
-            probabilities[row] = guard.judge(probabilities[row], levels[row], end_ms)

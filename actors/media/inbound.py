@@ -13,7 +13,7 @@ import numpy as np
 
 from actors.media import g711
 from actors.media.audio import FRAME_MS, MULAW_8K, PCM_8K, PCM_16K, AudioFormat
-from actors.media.echo import EchoGuard, judge
+from actors.media.echo import EchoGuard
 from actors.media.resample import HALVE_HISTORY, Converter, halve, to_float, to_pcm
 from actors.media.speech import SpeechDetector, SpeechEnded, SpeechStarted
 from actors.media.vad import VAD_RATE, WINDOW_MS, WINDOW_SAMPLES, BatchedVad, VadStream
@@ -233,10 +233,11 @@ def hear(inbounds: Sequence[Inbound], vad: BatchedVad, now_ms: float, late_ms: f
     while ready := [inbound for inbound in inbounds if inbound.has_window]:
         windows = b"".join([inbound.take_window() for inbound in ready])
         probabilities = vad.process([inbound.stream for inbound in ready], windows)
-        if any(now_ms < inbound.echo.until_ms for inbound in ready):
-            until_ms = [inbound.heard_until_ms(now_ms) for inbound in ready]
-            judge([inbound.echo for inbound in ready], probabilities, windows, until_ms)
-        for inbound, probability in zip(ready, probabilities, strict=True):
+        for row, inbound in enumerate(ready):
+            probability = probabilities[row]
+            if now_ms < inbound.echo.until_ms:
+                window = windows[row * _WINDOW_BYTES : (row + 1) * _WINDOW_BYTES]
+                probability = inbound.echo.judge(probability, window, inbound.heard_until_ms(now_ms))
             inbound.judge(probability)
     for inbound in inbounds:
         inbound.tell()
