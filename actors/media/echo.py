@@ -5,7 +5,7 @@ its level is held against the loudest that was played in the time from which an 
 was learnt): an echo is weaker by a loss that hardly changes in a call, a caller who interrupts is not. The margin over
 that loss is for what rooms, codecs and small loudspeakers do to an envelope.
 
-The loss is learnt, twice a second, from the envelopes of the last 1.5 s: where what came rises and
+The loss is learnt, once or twice a second, from the envelopes of the last 1.5 s: where what came rises and
 falls as what was played did, some time before, it is its echo, and says how loud and how late echoes are on this line.
 What is not alike can only show that echoes are weaker than believed. A caller who speaks is like nothing that was
 played, and teaches nothing. The task is that of an echo suppressor's double-talk detector (ITU-T G.164).
@@ -33,7 +33,7 @@ FIRST_GAIN_DB = -16.0  # of an echo, as long as nothing is known about it
 LEAST_GAIN_DB = -26.0  # nobody who talks to us is weaker; a louder echo may come any time, when a loudspeaker is put on
 MOST_GAIN_DB = -12.0  # no caller who speaks as loudly as we do is taken for a louder one, however alike they seem
 MEMORY_WINDOWS = 48  # 1.5 s
-LEARN_WINDOWS, REST_WINDOWS = 16, 32  # between two lessons, with a voice on the line and without
+LEARN_WINDOWS, REST_WINDOWS = 16, 32  # between two lessons, while voices are held back and else
 ALIKE = 0.6  # correlation of two envelopes: of independent speech rarely above 0.4
 DELAY_STEP_MS = 40
 HOLD_MS = 500  # the VAD goes on for a while after an echo, over a noise that is no louder
@@ -154,6 +154,7 @@ class EchoGuard:
         self._voices = self._unlearnt = 0  # windows with a voice, and all, since the last lesson
         self._hold_ms, self._hold_db = 0.0, SILENT_DB  # an echo was so loud until then
         self._caller = False  # one of them was the caller's
+        self._doubt = False  # one of them was held back
 
     def play(self, payload: bytes, at_ms: float) -> None:
         """The caller begins to hear this at `at_ms`."""
@@ -178,10 +179,11 @@ class EchoGuard:
             self._voices += 1
             if self._is_echo(window_level_db(window), end_ms):
                 self.held_back += 1
+                self._doubt = True
                 probability = 0.0
             else:
                 self._caller = True
-        if self._unlearnt >= (LEARN_WINDOWS if self._voices else REST_WINDOWS):
+        if self._unlearnt >= REST_WINDOWS or (self._doubt and self._unlearnt >= LEARN_WINDOWS):
             self._learn(end_ms)
         return probability
 
@@ -202,7 +204,7 @@ class EchoGuard:
         return min(self._longest_ms, self.echo_delay_ms + SPREAD_MS)
 
     def _learn(self, now_ms: float) -> None:
-        voices, self._voices, self._unlearnt = self._voices, 0, 0
+        voices, self._voices, self._unlearnt, self._doubt = self._voices, 0, 0, False
         caller, self._caller = self._caller, False
         if len(self._came) < LEARN_WINDOWS or not (voices or self.gain_db > LEAST_GAIN_DB):
             return  # that echoes are as weak as can be is known
