@@ -38,6 +38,7 @@ ALIKE = 0.6  # correlation of two envelopes: of independent speech rarely above 
 DELAY_STEP_MS = 40
 HOLD_MS = 500  # the VAD goes on for a while after an echo, over a noise that is no louder
 SPREAD_MS = 200  # an echo lasts so much longer than it was learnt: reverberation, jitter, a delay that grows
+LONGEST_PIECE_MS = 1000  # what a voice sends at once is shorter
 _FALL_DB = 2.0  # a lesson
 _BREAK_MS = 500
 _MULAW = np.frombuffer(g711.decode(bytes(range(256))), "<i2").astype(np.float32) * np.float32(1 / 32768)
@@ -85,6 +86,12 @@ class Played:
         del self._levels[max(1, int(now_ms / FRAME_MS) + 1 - self._first) :]
         self.until_ms = min(self.until_ms, now_ms)
 
+    def forget(self, before_ms: float) -> None:
+        """Nobody will ask for what was heard earlier: what was not measured by now need not be."""
+        pieces = self._pieces
+        while pieces and pieces[0][0] < before_ms - LONGEST_PIECE_MS:
+            pieces.popleft()
+
     def loudest_db(self, from_ms: float, to_ms: float) -> float:
         self._measure(to_ms)
         first = max(0, int(from_ms / FRAME_MS) - self._first)
@@ -108,10 +115,12 @@ class Played:
         found, taken = self._levels_of([payload for _, payload in pieces]), 0
         levels = self._levels
         for at_ms, payload in pieces:
-            at, count = max(0, round(at_ms / FRAME_MS) - self._first), len(payload) // self._frame_bytes
-            if at > len(levels):
-                levels.extend([SILENT_DB] * (at - len(levels)))
-            levels[at : at + count] = found[taken : taken + count]
+            start, count = round(at_ms / FRAME_MS) - self._first, len(payload) // self._frame_bytes
+            first, end = max(0, start), start + count
+            if first > len(levels):
+                levels.extend([SILENT_DB] * (first - len(levels)))
+            if end > 0:  # else it is older than all that is remembered
+                levels[first:end] = found[taken + first - start : taken + count]
             taken += count
 
     def _levels_of(self, pieces: list[bytes]) -> list[float]:
@@ -148,8 +157,8 @@ class EchoGuard:
         self.held_back = 0  # windows with a voice that was taken for ours
         self.until_ms = 0.0  # nothing is judged from here on
         self._enabled, self._margin_db, self._longest_ms = options.enabled, options.margin_db, float(options.delay_ms)
-        memory_ms = MEMORY_WINDOWS * WINDOW_MS + self._longest_ms + SPREAD_MS
-        self._played = Played(wire_format, memory_ms)
+        self._memory_ms = MEMORY_WINDOWS * WINDOW_MS + self._longest_ms + SPREAD_MS
+        self._played = Played(wire_format, self._memory_ms)
         self._came: deque[tuple[float, bytes]] = deque(maxlen=MEMORY_WINDOWS)  # (end ms, audio) of the windows
         self._voices = self._unlearnt = 0  # windows with a voice, and all, since the last lesson
         self._hold_ms, self._hold_db = 0.0, SILENT_DB  # an echo was so loud until then
@@ -174,6 +183,7 @@ class EchoGuard:
         if came and end_ms - came[-1][0] > _BREAK_MS:
             came.clear()  # what was before says nothing about how what came now rises and falls
         came.append((end_ms, window))
+        self._played.forget(end_ms - self._memory_ms)
         self._unlearnt += 1
         if probability >= STAY:
             self._voices += 1

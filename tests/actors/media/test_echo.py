@@ -172,6 +172,25 @@ def test_levels_are_those_of_the_time_when_they_are_heard():
     assert played.loudest_db(1080, 1180) == -90
 
 
+def test_what_is_older_than_the_memory_is_not_taken_for_what_is_younger():
+    played = Played(MULAW_8K, 200)
+    loud, quiet = (g711.encode(pcm(np.full(800, height))) for height in (16384, 164))
+    played.add(quiet, 1000)
+    played.add(loud, 1700)
+    played.add(quiet, 1800)
+    played.add(quiet, 2000)
+    assert played.loudest_db(1960, 2080) == pytest.approx(-46, abs=0.5)
+    assert played.loudest_db(1700, 1900) == pytest.approx(-46, abs=0.5), "the loud one is forgotten"
+
+
+def test_a_quiet_caller_does_not_make_it_remember_all_that_was_played():
+    guard = EchoGuard(MULAW_8K, Echo())
+    for number in range(2000):
+        guard.play(MULAW_8K.silence(20), 20.0 * number)
+        guard.judge(0.0, bytes(512), 20.0 * number)
+    assert len(guard._played._pieces) < 250
+
+
 def test_nothing_is_judged_long_after_what_was_played():
     guard = EchoGuard(MULAW_8K, Echo(delay_ms=300))
     guard.play(MULAW_8K.silence(100), 5000)
