@@ -102,7 +102,7 @@ class StallWatch:
         if now + EARLY_S < deadline_s:
             self._arm(deadline_s)
             return False
-        if self._member.engine_busy and now - self._since_s < MOST_BUSY_S:
+        if self._member.engine_busy and now - self._owed_s < MOST_BUSY_S:
             self.extend()
             return False
         if self._spared < MOST_SPARED and self._excused():
