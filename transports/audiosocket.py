@@ -8,7 +8,7 @@ hang-up and audio, by an empty audio frame, and by a gap inside a frame: so each
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
@@ -20,6 +20,7 @@ from actors.media.resample import Converter
 from actors.services.metrics import Metrics
 from config.errors import BadInput, CallboardError
 from store.records import CallContext
+from transports.codec import Codec
 from transports.connection import AGENT_HUNG_UP, CALLER_HUNG_UP, Limits, MediaConnection
 
 HANGUP, IDENTITY, DTMF, SLIN, ERROR = 0x00, 0x01, 0x03, 0x10, 0xFF
@@ -57,7 +58,7 @@ class Identified:
     id: UUID
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which costs 0.3 us a frame
 class Audio:
     """Audio of the caller; `kind` says its rate."""
 
@@ -87,55 +88,40 @@ class Failed:
 Event = Identified | Audio | Digit | HungUp | Failed
 
 
-class AudioSocketStream:
+class AudioSocketStream(Codec[Event]):
     """Parses what Asterisk sends. After an error, a hang-up or a failure it takes nothing more."""
 
     def __init__(self) -> None:
-        self._buffer = b""
-        self._at = 0
-        self._identified = self._over = False
+        super().__init__()
+        self._identified = False
 
-    def receive(self, data: bytes) -> Iterator[Event]:
-        """The events that `data` completes. Exhaust it before the next call. Raises `AudioSocketError`."""
-        if self._over:
-            return
-        self._buffer = self._buffer[self._at :] + data
-        self._at = 0
-        while not self._over:
-            buffer, at = self._buffer, self._at
-            if len(buffer) - at < 3:
-                return
-            kind, length = buffer[at], buffer[at + 1] << 8 | buffer[at + 2]
-            try:
-                self._check(kind, length)
-                if len(buffer) - at - 3 < length:
-                    return
-                self._at = at + 3 + length
-                event = self._event(kind, buffer[at + 3 : self._at])
-            except AudioSocketError:
-                self._over = True
-                raise
-            self._over = isinstance(event, HungUp | Failed)
-            yield event
+    def _parse(self) -> Event | None:
+        buffer, at = self._buffer, self._at
+        if len(buffer) - at < 3:
+            return None
+        kind, length = buffer[at], buffer[at + 1] << 8 | buffer[at + 2]
+        is_audio = kind in _AUDIO_KINDS and length and self._identified
+        if not is_audio:
+            self._check(kind, length)
+        start, end = at + 3, at + 3 + length
+        if len(buffer) < end:
+            self._wait_for(end)
+            return None
+        self._at = end
+        return Audio(kind, buffer[start:end]) if is_audio else self._event(kind, buffer[start:end])
 
     def _check(self, kind: int, length: int) -> None:
-        """Everything that the header alone can tell."""
+        """Everything that the header alone can tell of a frame that is not audio."""
         if not self._identified and kind != IDENTITY:
             raise NotIdentified(f"the first frame must be of kind 0x01, got {kind:#04x}")
         if self._identified and kind == IDENTITY:
             raise NotIdentified("a second frame of kind 0x01")
-        if kind in _AUDIO_KINDS:
-            legal = length > 0
-        elif kind in _LENGTHS:
-            legal = length in _LENGTHS[kind]
-        else:
+        if kind not in _LENGTHS:
             raise AudioSocketError(f"kind {kind:#04x} is unknown")
-        if not legal:
+        if length not in _LENGTHS[kind]:
             raise AudioSocketError(f"a frame of kind {kind:#04x} cannot have length {length}")
 
     def _event(self, kind: int, payload: bytes) -> Event:
-        if kind in _AUDIO_KINDS:
-            return Audio(kind, payload)
         if kind == IDENTITY:
             self._identified = True
             return Identified(UUID(bytes=payload))
@@ -143,10 +129,17 @@ class AudioSocketStream:
             if payload[0] not in _DIGITS:
                 raise AudioSocketError("a DTMF digit must be one of 0-9 * # A-D")  # may be of a PIN: not repeated
             return Digit(payload.decode())
+        self._end()
         return HungUp() if kind == HANGUP else Failed(payload)
 
 
-_LENGTHS = {HANGUP: range(1), IDENTITY: range(16, 17), DTMF: range(1, 2), ERROR: range(256)}
+_LENGTHS = {
+    HANGUP: range(1),
+    IDENTITY: range(16, 17),
+    DTMF: range(1, 2),
+    ERROR: range(256),
+    **dict.fromkeys(_AUDIO_KINDS, range(1, 65536)),
+}
 
 
 def audio_header(kind: int, length: int) -> bytes:
@@ -201,7 +194,9 @@ class AudioFormats:
         if audio.kind != SLIN:
             return _linear(audio.kind)
         if len(audio.payload) != _MULAW_BYTES:
-            self._was_long, self._short, self._values = True, 0, [0, 0]
+            self._was_long = True
+            if self._short:
+                self._short, self._values = 0, [0, 0]
             return PCM_8K
         self._short += 1
         if self._short <= _FRAMES_TO_LEARN:
@@ -245,8 +240,7 @@ class AudioSocketWire(MediaConnection):
         clock: Ticker,
         metrics: Metrics | None = None,
     ) -> None:
-        super().__init__("asterisk", limits, switchboard, metrics)
-        self._stream = AudioSocketStream()
+        super().__init__("asterisk", AudioSocketStream(), limits, switchboard, metrics)
         self._identified, self._clock = identified, clock
         self._format_known = False
         self._silent = False
@@ -312,9 +306,6 @@ class AudioSocketWire(MediaConnection):
         self._arm(self.limits.first_frame_s, self._not_identified)
         self._silent = True
         self._clock.add_ticker(self._send_silence)
-
-    def parse(self, data: bytes) -> Iterator[Event]:
-        return self._stream.receive(data)
 
     def on_bad_input(self, error: BadInput) -> None:
         self.reject(error)

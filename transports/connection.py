@@ -19,6 +19,7 @@ from config.logging import peer_line
 from config.settings import Settings
 from store.records import CallContext
 from transports.budget import Budget
+from transports.codec import Codec
 from transports.reader import Reader
 
 log = logging.getLogger(__name__)
@@ -103,11 +104,12 @@ class MediaConnection(Reader):
     def __init__(
         self,
         provider: str,
+        codec: Codec[Any],
         limits: Limits,
         switchboard: Callable[[CallContext, Any], None],
         metrics: Metrics | None = None,
     ) -> None:
-        super().__init__(limits.budget())
+        super().__init__(codec, limits.budget())
         self.provider, self.limits = provider, limits
         self.context: CallContext | None = None
         self.peer = "unknown"

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
 from typing import Any, cast
 
 from config.errors import BadInput
 from transports.budget import SLICE, Budget, Turns
+from transports.codec import Codec
 
 _LARGE_READ = 8192  # bytes
 _SETTLE_MESSAGES, _SETTLE_BYTES = 64, 65536  # smaller amounts are added up before the budget is asked
@@ -25,26 +25,22 @@ class TooFast(BadInput):
 
 
 class Reader(asyncio.Protocol):
-    """The reading half of a connection. Subclasses say what bytes mean (`parse`) and what then happens.
+    """The reading half of a connection: `codec` says what bytes mean, subclasses what then happens.
 
-    Every frame, whole message or not, must be an event of `parse`: that is what is counted.
+    Every frame, whole message or not, must be an event of the codec: that is what is counted.
     """
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, codec: Codec[Any], budget: Budget) -> None:
         self.transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
-        self._budget = budget
+        self._codec, self._budget = codec, budget
         self._messages = self._bytes = 0  # that the budget does not know yet
         self._heard_at = self._loop.time()
         self._deaf = self._held = False
         self._halted = False  # one of the two
-        self._events: Iterator[Any] | None = None  # what is left of the last read
-        self._unparsed: deque[bytes] = deque()  # came although we had paused
+        self._unfinished = False  # the codec may have more events of what it was fed
+        self._unfed: deque[bytes] = deque()  # came although we had paused
         self._queued = self._paused = False
-
-    def parse(self, data: bytes) -> Iterator[Any]:
-        """The events that `data` completes. Raises `BadInput`."""
-        raise NotImplementedError
 
     def on_event(self, event: Any) -> None:
         """One of them. May raise `BadInput`."""
@@ -80,27 +76,26 @@ class Reader(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._heard_at = self._loop.time()
         self._bytes += len(data)
-        if self._deaf:
-            self._throw_away()
-        elif self._events is not None or self._held:
-            self._unparsed.append(data)
-        elif len(data) >= _LARGE_READ:  # few frames perhaps, but each of them long: one a turn, if need be
-            self._events = self.parse(data)
-            self._wait_for_turn()
-        elif self._handle(self.parse(data), SLICE):
+        if self._halted or self._unfinished:
+            self._put_off(data)
+            return
+        self._codec.feed(data)
+        # a large read is few frames perhaps, but each of them long: one a turn, if need be
+        if len(data) >= _LARGE_READ or self._handle(SLICE):
+            self._unfinished = True
             self._wait_for_turn()
 
     # --- inside ----------------------------------------------------------------------------------------------
 
-    def _handle(self, events: Iterator[Any], most: int) -> bool:
-        """Handle the next events of a read. True: there are more, which are kept in `_events`."""
-        count = 0
+    def _handle(self, most: int) -> bool:
+        """Handle the next events. True: so many, or we were halted, and there may be more."""
+        next_event, count, more = self._codec.next_event, 0, False
         try:
-            for event in events:
+            while (event := next_event()) is not None:
                 count += 1
                 self.on_event(event)
-                if self._halted or count == most:
-                    self._events = events
+                if count == most or self._halted:
+                    more = True
                     break
             # a read that completes nothing counts too, else a peer could bring its bytes one by one
             self._messages += count or 1
@@ -108,9 +103,13 @@ class Reader(asyncio.Protocol):
                 self._settle()
         except BadInput as error:
             self.on_bad_input(error)
+        return more and not self._deaf
+
+    def _put_off(self, data: bytes) -> None:
         if self._deaf:
-            self._events = None
-        return self._events is not None
+            self._throw_away()
+        else:
+            self._unfed.append(data)
 
     def _settle(self) -> None:
         kept = self._budget.spend(self._messages, self._bytes, self._loop.time())
@@ -144,14 +143,13 @@ class Reader(asyncio.Protocol):
     def _go_on(self) -> bool:
         if self.transport is None or self._held:
             return False
-        events, self._events = self._events, None
-        if events is None and self._unparsed:
-            events = self.parse(self._unparsed.popleft())
-        if events is not None and not self._deaf and self._handle(events, 1):
+        if self._unfed and not self._unfinished:
+            self._codec.feed(self._unfed.popleft())
+            self._unfinished = True
+        self._unfinished = self._unfinished and not self._deaf and self._handle(1)
+        if self._unfinished or (self._unfed and not self._deaf):
             return not self._held
-        if self._unparsed and not self._deaf:
-            return not self._held
-        self._unparsed.clear()
+        self._unfed.clear()
         self._resume()
         return False
 

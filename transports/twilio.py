@@ -77,7 +77,7 @@ class Started:
     parameters: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which costs 0.3 us a message
 class Media:
     """Audio of the caller: 8 kHz mu-law, usually 160 bytes."""
 
@@ -122,14 +122,12 @@ class State(Enum):
 
 # which events are legal in which state, and the state that follows
 _NEXT = {
-    (State.NEW, "connected"): State.CONNECTED,
-    (State.CONNECTED, "start"): State.STARTED,
-    (State.STARTED, "media"): State.STARTED,
-    (State.STARTED, "dtmf"): State.STARTED,
-    (State.STARTED, "mark"): State.STARTED,
-    (State.STARTED, "stop"): State.STOPPED,
+    State.NEW: {"connected": State.CONNECTED},
+    State.CONNECTED: {"start": State.STARTED},
+    State.STARTED: {"media": State.STARTED, "dtmf": State.STARTED, "mark": State.STARTED, "stop": State.STOPPED},
+    State.STOPPED: {},
 }
-_KNOWN = frozenset(event for _, event in _NEXT)
+_KNOWN = frozenset(event for events in _NEXT.values() for event in events)
 
 
 class TwilioStream:
@@ -139,7 +137,7 @@ class TwilioStream:
     """
 
     def __init__(self) -> None:
-        self.state = State.NEW
+        self._enter(State.NEW)
         self._stream_sid = ""
         self._media = self._mark = self._clear = b""
 
@@ -149,30 +147,36 @@ class TwilioStream:
         name = message.get("event")
         if not isinstance(name, str):
             raise TwilioError(f"event must be a string, got {shown(name)}")
-        if name not in _KNOWN:
-            return Ignored()
-        following = _NEXT.get((self.state, name))
+        following = self._legal.get(name)
         if following is None:
+            if name not in _KNOWN:
+                return Ignored()
             raise UnexpectedMessage(f"{name} is not legal now: the stream is {self.state.value}")
         event = self._parse(name, message)
-        self.state = following
+        if following is not self.state:
+            self._enter(following)
         return event
 
+    def _enter(self, state: State) -> None:
+        self.state, self._legal = state, _NEXT[state]
+
     def _parse(self, name: str, message: dict[str, Any]) -> Event:
+        if name == "media":
+            self._check_stream(message)
+            return _media(_object(message, "media"))
         if name == "connected":
             return Connected()
-        stream_sid = _text(message, "streamSid")
         if name == "start":
-            return self._start(stream_sid, _object(message, "start"))
-        if stream_sid != self._stream_sid:
-            raise TwilioError(f"streamSid must be that of start, got {shown(stream_sid, 70)}")
-        if name == "media":
-            return _media(_object(message, "media"))
+            return self._start(_text(message, "streamSid"), _object(message, "start"))
+        self._check_stream(message)
         if name == "mark":
             return Mark(_text(_object(message, "mark"), "name"))
-        if name == "dtmf":
-            return _dtmf(_object(message, "dtmf"))
-        return Stopped()
+        return _dtmf(_object(message, "dtmf")) if name == "dtmf" else Stopped()
+
+    def _check_stream(self, message: dict[str, Any]) -> None:
+        if message.get("streamSid") != self._stream_sid:
+            got = shown(_text(message, "streamSid"), 70)
+            raise TwilioError(f"streamSid must be that of start, got {got}")
 
     def _start(self, stream_sid: str, start: dict[str, Any]) -> Started:
         if not _STREAM_SID.fullmatch(stream_sid):

@@ -9,7 +9,7 @@ import asyncio
 import base64
 import hashlib
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from tornado.iostream import IOStream
@@ -63,9 +63,8 @@ class WebSocketConnection(MediaConnection):
         early: bytes = b"",
         metrics: Metrics | None = None,
     ) -> None:
-        super().__init__(context.provider, limits, switchboard, metrics)
+        super().__init__(context.provider, WebSocketCodec(limits.message_bytes), limits, switchboard, metrics)
         self.context: CallContext = context
-        self._codec = WebSocketCodec(limits.message_bytes)
         self._early_bytes = early
         self._close_sent = False
 
@@ -106,21 +105,18 @@ class WebSocketConnection(MediaConnection):
         if early:
             self.data_received(early)
 
-    def parse(self, data: bytes) -> Iterator[websocket.Event]:
-        return self._codec.receive(data)
-
     def on_bad_input(self, error: BadInput) -> None:
         self.go_deaf()
         self.refuse(error)
         self.close(getattr(error, "close_code", 1008), str(error))
 
     def on_event(self, event: websocket.Event) -> None:
-        if isinstance(event, Close):
+        if isinstance(event, Text) and not self._close_sent:
+            self.on_text(event.payload)
+        elif isinstance(event, Close):
             self._on_close(event)
         elif self._close_sent:
             return  # section 5.5.1: what arrives between our Close and the peer's is of no use any more
-        elif isinstance(event, Text):
-            self.on_text(event.payload)
         elif isinstance(event, Binary):
             self.on_binary(event.payload)
         elif isinstance(event, Ping):

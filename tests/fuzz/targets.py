@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from tests.transports.peers import events_of
 from transports.audiosocket import AudioSocketError, AudioSocketStream, FormatChanged, NotIdentified
 from transports.rtvi import Audio, BadMessage, RtviError, UnsupportedAudio, receive
 from transports.twilio import (
@@ -36,7 +37,7 @@ PRELUDE = (
 def websocket(data: bytes) -> None:
     """Any bytes after the upgrade."""
     try:
-        for event in WebSocketCodec(MAX_MESSAGE_BYTES).receive(data):
+        for event in events_of(WebSocketCodec(MAX_MESSAGE_BYTES), data):
             assert len(getattr(event, "payload", b"")) <= MAX_MESSAGE_BYTES
     except WebSocketError as error:
         assert type(error) in WEBSOCKET_ERRORS and error.close_code in (1002, 1007, 1009)
@@ -57,7 +58,7 @@ def audiosocket(data: bytes) -> None:
     """Any bytes after the accept; an odd first byte stands for a connection that has said which call it is."""
     identified = b"\x01\x00\x10" + bytes(16) if data[:1] and data[0] % 2 else b""
     try:
-        for event in AudioSocketStream().receive(identified + data[1:]):
+        for event in events_of(AudioSocketStream(), identified + data[1:]):
             assert len(getattr(event, "payload", b"")) <= 65535
     except AudioSocketError as error:
         assert type(error) in AUDIOSOCKET_ERRORS

@@ -15,6 +15,7 @@ from uuid import UUID
 from actors.errors import Termination
 from config.errors import BadInput
 from store.records import CallContext
+from transports.codec import Codec
 from transports.connection import Limits
 from transports.websocket import Binary, Close, Event, Ping, Pong, Text
 
@@ -37,12 +38,19 @@ def masked(opcode: int, payload: bytes = b"", *, final: bool = True, key: bytes 
     return head + key + bytes(byte ^ key[i % 4] for i, byte in enumerate(payload))
 
 
-def everything(receive: Callable[[bytes], Iterator[Any]], pieces: Iterable[bytes]) -> tuple[list[Any], str | None]:
+def events_of(codec: Codec[Any], data: bytes) -> Iterator[Any]:
+    """One event after the other that `data` completes."""
+    codec.feed(data)
+    while (event := codec.next_event()) is not None:
+        yield event
+
+
+def everything(codec: Codec[Any], pieces: Iterable[bytes]) -> tuple[list[Any], str | None]:
     """All events of a stream that comes in these pieces, and the `BadInput` that ended it."""
     events: list[Any] = []
     try:
         for piece in pieces:
-            events += receive(piece)  # a list keeps what it got before the iterator raised
+            events += events_of(codec, piece)  # a list keeps what it got before the iterator raised
     except BadInput as error:
         return events, f"{type(error).__name__}: {error}"
     return events, None

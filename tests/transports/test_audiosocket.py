@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.media.audio import MULAW_8K, PCM_8K, AudioFormat, Encoding
-from tests.transports.peers import CONTEXT_ID, everything
+from tests.transports.peers import CONTEXT_ID, events_of, everything
 from transports.audiosocket import (
     RATES,
     Audio,
@@ -27,9 +27,9 @@ IDENTITY = bytes.fromhex("010010 40325ec2 5efd 4bd3 805f 53576e581d13")
 
 def test_golden_frames() -> None:
     data = IDENTITY + b"\x03\x00\x01\x35" + b"\x10\x01\x40" + bytes(320) + b"\xff\x00\x01\x04"
-    events = list(AudioSocketStream().receive(data))
+    events = list(events_of(AudioSocketStream(), data))
     assert events == [Identified(CONTEXT_ID), Digit("5"), Audio(0x10, bytes(320)), Failed(b"\x04")]
-    assert list(AudioSocketStream().receive(IDENTITY + b"\0\0\0" + IDENTITY)) == [Identified(CONTEXT_ID), HungUp()]
+    assert list(events_of(AudioSocketStream(), IDENTITY + b"\0\0\0" + IDENTITY)) == [Identified(CONTEXT_ID), HungUp()]
     assert audio_header(0x10, 320) == b"\x10\x01\x40"
 
 
@@ -62,13 +62,13 @@ def test_formats_by_kind_and_length() -> None:
 def test_bad_frames(data: bytes, error: type[AudioSocketError]) -> None:
     stream = AudioSocketStream()
     with pytest.raises(AudioSocketError) as caught:
-        list(stream.receive(data))
+        list(events_of(stream, data))
     assert type(caught.value) is error
-    assert list(stream.receive(IDENTITY)) == []
+    assert list(events_of(stream, IDENTITY)) == []
 
 
 def test_any_uuid_is_taken() -> None:
-    assert list(AudioSocketStream().receive(b"\x01\x00\x10" + bytes(16))) == [Identified(UUID(int=0))]
+    assert list(events_of(AudioSocketStream(), b"\x01\x00\x10" + bytes(16))) == [Identified(UUID(int=0))]
 
 
 def framed(kind: int, payload: bytes) -> bytes:
@@ -88,6 +88,6 @@ frames = st.lists(
 @given(st.sampled_from([b"", IDENTITY]), frames, st.integers(1, 7))
 def test_whole_or_in_pieces_is_the_same(start: bytes, data: bytes, step: int) -> None:
     data = start + data
-    whole = everything(AudioSocketStream().receive, [data])
+    whole = everything(AudioSocketStream(), [data])
     pieces = [data[i : i + step] for i in range(0, len(data), step)]
-    assert everything(AudioSocketStream().receive, pieces) == whole
+    assert everything(AudioSocketStream(), pieces) == whole

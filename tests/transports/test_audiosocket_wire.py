@@ -340,7 +340,7 @@ async def test_nothing_behind_the_uuid_is_looked_at_before_the_claim_is_answered
     await line.wire.named.wait()
     line.peer.send(b"\0\0")
     await asyncio.sleep(0.02)
-    assert line.wire._stream._at == len(IDENTITY) and not line.wire.transport.is_reading()
+    assert line.wire._codec._at == len(IDENTITY) and not line.wire.transport.is_reading()
     line.wire.accept(CONTEXT)
     _, _, ears = await line.switchboard.call()
     await ears.ended.wait()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.transports.peers import everything, masked
+from tests.transports.peers import events_of, everything, masked
 from transports.websocket import (
     BINARY,
     CLOSE,
@@ -32,7 +32,7 @@ LIMIT = 70_000
 
 
 def received(data: bytes, limit: int = LIMIT) -> list[object]:
-    return list(WebSocketCodec(limit).receive(data))
+    return list(events_of(WebSocketCodec(limit), data))
 
 
 def test_the_examples_of_the_rfc() -> None:
@@ -95,14 +95,14 @@ def test_close_and_nothing_after_it(payload: bytes, event: Close) -> None:
 def test_violations(data: bytes, error: type[WebSocketError]) -> None:
     codec = WebSocketCodec(LIMIT)
     with pytest.raises(WebSocketError) as caught:
-        list(codec.receive(data))
+        list(events_of(codec, data))
     assert type(caught.value) is error
     assert caught.value.close_code == {WebSocketError: 1002, BadText: 1007, MessageTooBig: 1009}[error]
-    assert list(codec.receive(masked(TEXT, b"after"))) == []
+    assert list(events_of(codec, masked(TEXT, b"after"))) == []
 
 
 def test_events_before_a_violation_are_not_lost() -> None:
-    events, error = everything(WebSocketCodec(LIMIT).receive, [masked(TEXT, b"good") + masked(0x3)])
+    events, error = everything(WebSocketCodec(LIMIT), [masked(TEXT, b"good") + masked(0x3)])
     assert events == [Text(b"good")] and error == "WebSocketError: opcode 0x3 is unknown"
 
 
@@ -126,32 +126,32 @@ frames = st.lists(
 
 @given(frames, st.integers(1, 7))
 def test_whole_or_in_pieces_is_the_same(data: bytes, step: int) -> None:
-    whole = everything(WebSocketCodec(400).receive, [data])
+    whole = everything(WebSocketCodec(400), [data])
     pieces = [data[i : i + step] for i in range(0, len(data), step)]
-    assert everything(WebSocketCodec(400).receive, pieces) == whole
+    assert everything(WebSocketCodec(400), pieces) == whole
 
 
 @pytest.mark.parametrize("step", [1, 2, 999, 1024, 5000, 20_000])
 def test_a_long_frame_in_pieces_is_the_same(step: int) -> None:
     data = masked(PING, b"1") + masked(BINARY, bytes(range(256)) * 40) + masked(TEXT, b"x" * 3000) + masked(PONG)
-    whole = everything(WebSocketCodec(20_000).receive, [data])
+    whole = everything(WebSocketCodec(20_000), [data])
     assert len(whole[0]) == 4
-    assert everything(WebSocketCodec(20_000).receive, [data[i : i + step] for i in range(0, len(data), step)]) == whole
+    assert everything(WebSocketCodec(20_000), [data[i : i + step] for i in range(0, len(data), step)]) == whole
 
 
 def test_a_huge_frame_byte_by_byte_is_put_together_once() -> None:
     codec, data = WebSocketCodec(4_000_000), masked(BINARY, bytes(4_000_000))
     began_s = time.thread_time()
     for at in range(20_000):
-        assert list(codec.receive(data[at : at + 1])) == []
-    (event,) = codec.receive(data[20_000:])
+        assert list(events_of(codec, data[at : at + 1])) == []
+    (event,) = events_of(codec, data[20_000:])
     assert len(event.payload) == 4_000_000 and time.thread_time() - began_s < 1.0
 
 
 def test_many_pieces_do_not_cost_the_more_the_more_have_come() -> None:
     codec, data = WebSocketCodec(4_000_000), masked(BINARY, bytes(4_000_000))
-    list(codec.receive(data[:3_900_000]))
+    list(events_of(codec, data[:3_900_000]))
     began_s = time.thread_time()
     for at in range(3_900_000, 3_903_000):
-        list(codec.receive(data[at : at + 1]))
+        list(events_of(codec, data[at : at + 1]))
     assert time.thread_time() - began_s < 0.3  # 3,000 copies of 4 MB are 3 s
