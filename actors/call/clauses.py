@@ -2,9 +2,8 @@
 
 The first clause is cut early because somebody waits for it: at a comma, too, once it is long enough to be said. Later
 ones are cut at the end of a sentence, where a voice has its natural pause. What ends a sentence or may divide it is
-Unicode's word (UAX 29: STerm, ATerm, SContinue, Close); a period, which has many uses, is left to `sentencex`, which
-knows the abbreviations of the language, and to what that lacks (`abbreviations.py`). Thai, Lao, Khmer and Burmese
-separate by a blank what others separate by a comma.
+Unicode's word (UAX 29: STerm, ATerm, SContinue, Close); a period, which has many uses, is left to `periods.py`. Thai,
+Lao, Khmer and Burmese separate by a blank what others separate by a comma.
 """
 
 from __future__ import annotations
@@ -12,15 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import regex
-import sentencex
 
-from actors.call.abbreviations import ORDINALS_BY_PERIOD, abbreviations
+from actors.call.periods import is_full_stop, period_ends
+from actors.call.plain import is_word
 from config.languages import base_language
 
 FIRST_MIN_CHARS = 16  # letters, about a second: a shorter first clause sounds torn off
 MAX_CHARS = 240  # letters of an answer without any punctuation, which is cut at a blank
+_ANY_SCRIPT_CHARS = MAX_CHARS // 3  # is not too long in any script
 BLANK_MIN_CHARS = 60  # letters before a blank that stands for a comma cuts a later clause
-_LOOK_BACK = 40  # characters before a period that tell what it is
 
 _CLOSE = r"(?:(?![\p{Ps}\p{Pi}])\p{Sentence_Break=Close}|[\u201c\u2018«](?=\s))"
 _STERM = r"[\p{Sentence_Break=STerm}…]"
@@ -36,12 +35,8 @@ _PAUSE = regex.compile(
 _WIDE = regex.compile(rf"(?:(?![!?…]){_STERM})+{_CLOSE}*\Z")  # nothing but an end of a sentence
 _OPENS = regex.compile(r"[\p{Ps}\p{Pi}]")
 _CLOSES = regex.compile(r"[\p{Pe}\p{Pf}]")
-_NUMBERING = regex.compile(r"(?:\A\s*|[:;.!?]\s+)\p{Ps}?(?:\p{Nd}{1,3}|\p{L}|[ivx]{2,4})\Z")
-_NUMBERED = regex.compile(r"\p{Nd}{1,3}[.)]\Z")
-_LAST_WORD = regex.compile(r"[^\s\p{Ps}\p{Pi}\"']*\Z")
 _MARKS = regex.compile(r"[^\w\s]+")
 _ADDRESS = regex.compile(r"[./@:]\S*\Z")
-_NEXT_WORD = regex.compile(r"\s+[^\s\w]*(\w\S*)(\s)?")
 _NO_BLANKS = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Line_Break=SA}]")
 _SLOW = (  # letters that take longer to say, and by how much: syllables, morae, consonants whose vowels are not written
     (regex.compile(r"[\p{Han}\p{Hangul}]"), 2.0),
@@ -70,12 +65,18 @@ class Clauser:
     def __init__(self, first: bool = True, language: str = "en") -> None:
         self._buffer = ""
         self._passed = 0  # of it: no sentence ends before
+        self._is_settled = False  # all marks of it are judged, and more letters change nothing
+        self._by_letters = True  # so far the text comes letter by letter: a period may be the first of three
         self._first = first
         self._language = base_language(language)
         self._end = _END_OF.get(self._language, _END)
 
     def feed(self, token: str) -> list[str]:
         """The clauses that are complete now, without blanks around them."""
+        self._by_letters = self._by_letters and len(token) == 1
+        if self._is_settled and is_word(token) and len(self._buffer) + len(token) < _ANY_SCRIPT_CHARS:
+            self._buffer += token
+            return []
         return [clause for at in range(0, len(token), MAX_CHARS) for clause in self._feed(token[at : at + MAX_CHARS])]
 
     def _feed(self, token: str) -> Iterator[str]:
@@ -90,10 +91,11 @@ class Clauser:
     def rest(self) -> str:
         """What is left when the answer is complete."""
         rest = _TRAILING_MARKS.sub("", self._buffer.strip())
-        self._buffer, self._passed = "", 0
+        self._buffer, self._passed, self._is_settled = "", 0, False
         return rest if is_speakable(rest) else ""
 
     def _cut(self) -> int | None:
+        self._is_settled = False
         while match := self._end.search(self._buffer, self._passed):
             ends = self._ends(match)
             if ends:
@@ -101,6 +103,8 @@ class Clauser:
             if ends is None:
                 break
             self._passed = match.end()
+        else:
+            self._is_settled = is_word(self._buffer[-1:])
         if (end := self._pause()) is not None:
             return end
         return self._force() if letters(self._buffer) > MAX_CHARS else None
@@ -123,59 +127,28 @@ class Clauser:
         if _WIDE.match(mark):
             return bool(after) or self._is_closed() or None
         if not after:
-            return (self._first and "." not in mark and self._may_be_said()) or None
+            return (self._first and self._may_be_said(match)) or None
         if _MARKS.fullmatch(after):
             return None
         if not after[0].isspace():
             return bool(_NO_BLANKS.match(after) and _NO_BLANKS.match(self._buffer, match.start() - 1))
-        return self._period_ends(match, after) if "." in mark else True
+        if "." not in mark:
+            return True
+        return period_ends(self._buffer[: match.start()], mark, after, self._language)
 
-    def _may_be_said(self) -> bool:
+    def _may_be_said(self, match: regex.Match[str]) -> bool:
         """At once: it is long enough, and this is no address (`example.com/?q=1`)."""
         if letters(self._buffer) < FIRST_MIN_CHARS or not self._is_closed():
             return False
-        return not _ADDRESS.search(self._buffer)
+        before = self._buffer[: match.start()]
+        if "." in match[0]:
+            return match[0] == "." and not self._by_letters and is_full_stop(before, self._language)
+        return not _ADDRESS.search(before)
 
     def _is_closed(self) -> bool:
         """No quotation and no bracket is open, whose end would belong to the sentence."""
         text = self._buffer
         return len(_OPENS.findall(text)) <= len(_CLOSES.findall(text)) and not text.count('"') % 2
-
-    def _period_ends(self, match: regex.Match[str], after: str) -> bool | None:
-        if after[0] == "\n":
-            return True
-        before = self._buffer[: match.start()]
-        following = _NEXT_WORD.match(after)
-        if following is None:
-            return None
-        if match[0] != ".":  # with others, or with the end of a quotation: it belongs to no word
-            return not following[1][0].islower()
-        word = (_LAST_WORD.search(before) or [""])[0]
-        if following[2] is None and ("." in word or len(word) < 4 or following[1][0].isdigit()):
-            return None  # "the U.S. Army", "the U.S. We", "Apt. 5", "That is it. 5. Call"
-        if following[1][0].islower() or self._is_short(word, following[1]) or _NUMBERING.search(before):
-            return False
-        return self._library_ends(before[-_LOOK_BACK:] + match[0], following[1])
-
-    def _is_short(self, word: str, following: str) -> bool:
-        """The period belongs to the word."""
-        if word in abbreviations(self._language) or (len(word) == 1 and word.isalpha()):
-            return True
-        if word.isdigit():
-            return len(word) < 3 and self._language in ORDINALS_BY_PERIOD
-        if _NUMBERED.match(following):
-            return False
-        return following[0].isdigit() and (len(word) < 4 or (len(word) < 6 and word[0].isupper()))  # "Apt. 5"
-
-    def _library_ends(self, until: str, following: str) -> bool:
-        """What the library finds in the words around a period that is followed by a blank."""
-        text = until.partition(" ")[2] if len(until) > _LOOK_BACK else until
-        end = 0
-        for sentence in sentencex.segment(self._language, f"{text} {following} "):
-            end += len(sentence)
-            if end >= len(text):
-                return bool(end <= len(text) + 1)
-        return False
 
     def _force(self) -> int:
         """Without an end in sight: at the last comma, else blank, else letter that the length allows."""

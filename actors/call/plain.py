@@ -12,6 +12,7 @@ template opens the thought for them, so that an answer holds its end alone: what
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -122,6 +123,16 @@ _MAY_BE_A_MARK = regex.compile(
 )
 
 
+_MAY_BE_AN_ADDRESS = re.compile(r"(?<![A-Za-z\d])(?:h(?=t|\Z)|w(?=w|\Z))")
+_ORDINARY_MARKS = frozenset(",.?")  # are no part of any mark, at their place
+
+
+def is_word(token: str) -> bool:
+    """Letters and figures, behind a blank or not, of a script with blanks: most tokens are, and they end nothing."""
+    word = token[1:] if token[:1] == " " else token
+    return word.isalnum() and (token.isascii() or max(token) < "\u0e00")
+
+
 class Plain:
     """One answer. `feed` its pieces, get the plain text that is certain now; `end` gives what is left.
 
@@ -145,10 +156,21 @@ class Plain:
     def feed(self, piece: str) -> str:
         """The plain text that is certain now."""
         self.took_back, said = False, ""
+        if self._is_ordinary(piece):
+            self._text = piece[-1]
+            return piece
         for at in range(0, len(piece), MAX_HELD):  # not a whole answer at once: what is searched must not grow
             self._text += piece[at : at + MAX_HELD]
             said = self._take(said, last=False)
         return said
+
+    def _is_ordinary(self, piece: str) -> bool:
+        """Nothing waits, and this neither is nor begins a mark: most pieces are a word."""
+        if self._until is not None or len(self._text) != 1 or self._at != 1 or self._text == "\n":
+            return False
+        if piece in _ORDINARY_MARKS:
+            return True
+        return is_word(piece) and not _MAY_BE_AN_ADDRESS.search(piece)
 
     def end(self) -> str:
         """The rest, when no more will come."""

@@ -52,7 +52,7 @@ def letters(text: str) -> str:
     ("tokens", "expected"),
     [
         (["Sure, is your table", " ready", "?"], ["Sure, is your table ready?"]),  # need not wait for the blank
-        (["Sure, your table", " is ready", "."], []),  # "ready.example.com"
+        (["Sure, your table", " is ready", "."], ["Sure, your table is ready."]),  # no address is announced
         (["Sure, your table", " is ready", ".", " I"], ["Sure, your table is ready."]),
         (["You can mail info", "@", "example", ".", "com", " any time", "."], []),
         (["You find us at www", ".", "example", ".", "com", "/", "?", "x"], []),
@@ -190,3 +190,19 @@ def test_nothing_is_lost_however_the_tokens_come(text: str, size: int, language:
     tokens = [text[i : i + size] for i in range(0, len(text), size)]
     parts = [clause for token in tokens for clause in clauser.feed(token)] + [clauser.rest()]
     assert letters("".join(parts)) == letters(text)
+
+
+WORDS_AND_MARKS = [" telephone", " number", "word", " 5", "7", " Dr", "a", "é", " ไทย", "好", *".,:!。\n ", " ,", " -"]
+
+
+@given(
+    st.lists(st.sampled_from(WORDS_AND_MARKS), min_size=5, max_size=40),
+    st.booleans(),
+    st.sampled_from(["en", "de", "el", "th"]),
+)
+def test_the_short_way_of_words_leads_to_the_same_clauses(tokens: list[str], first: bool, language: str):
+    quick, thorough = Clauser(first, language), Clauser(first, language)
+    for token in tokens:
+        thorough._is_settled = False
+        assert quick.feed(token) == thorough.feed(token)
+    assert quick.rest() == thorough.rest()
