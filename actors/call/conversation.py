@@ -22,6 +22,7 @@ from actors.call.hearing import VAD_HANGOVER_MS, Hearing
 from actors.call.history import History
 from actors.call.interruption import Interruption
 from actors.call.keys import Keys
+from actors.call.listening import listening
 from actors.call.outage import Outage
 from actors.call.own_words import OwnWords
 from actors.call.questions import Questions
@@ -42,7 +43,7 @@ class Conversation:
         self._scene = scene = Scene(self._act)
         self.history = History(scene.do, assistant.system_prompt, Spending(limits, lambda: scene.now))
         self.questions = Questions(scene.do, self.history)
-        self.hearing = Hearing(scene.do)
+        self.hearing = Hearing(scene.do, listening(assistant.language, assistant.barge_in.ignored_words))
         self.own_words = OwnWords(scene, assistant.echo, self.hearing)
         self.keys = Keys(scene, assistant.keypad)
         self.speaking = Speaking(scene, assistant, self.hearing, self.history, self.questions)

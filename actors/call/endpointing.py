@@ -6,7 +6,6 @@ from actors.call.floor import Input
 from actors.call.hearing import VAD_HANGOVER_MS, Hearing
 from actors.call.history import History
 from actors.call.keys import Keys
-from actors.call.listening import listening
 from actors.call.questions import Questions
 from actors.call.scene import Scene
 from actors.call.speaking import Speaking
@@ -32,7 +31,6 @@ class Endpointing:
     ) -> None:
         self._scene, self._assistant, self._speaking = scene, assistant, speaking
         self._hearing, self._keys, self._history, self._questions = hearing, keys, history, questions
-        self._listening = listening(assistant.language, assistant.barge_in.ignored_words)
         self._settles = False  # the timer `endpoint` runs
         self._waits_for_audio = False  # it would run, if it were known whether the caller is silent
         self._over = False  # the turn is over, but the history does not yet know what was heard
@@ -117,7 +115,7 @@ class Endpointing:
             self._speaking.latency.caller_done(self._scene.now)
         if self._keys:
             self._ask_with_keys(words, began_s)
-        elif self._speaking.was_cut_for(words, self._listening):
+        elif self._speaking.was_cut_for(words):
             self._speaking.repeat()  # what seemed to be words, or others than these, has interrupted us
         elif words:
             self._speaking.ask(self._history.question_with(Wording.of(words)), began_s)

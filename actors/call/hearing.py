@@ -24,8 +24,8 @@ class Turn(NamedTuple):
 class Hearing:
     """The conversation's side of the transcriber."""
 
-    def __init__(self, do: Callable[[Effect], None]) -> None:
-        self._do = do
+    def __init__(self, do: Callable[[Effect], None], listening: Listening) -> None:
+        self._do, self.listening = do, listening
         self.voice = False
         self._words = Words()
         self.voice_since_s = 0.0  # on the conversation's clock
@@ -56,9 +56,10 @@ class Hearing:
         """Whether there are words, which the caller began to say at this moment or later."""
         return bool(self.text) and (self._words.began_s or 0.0) >= moment_s
 
-    def words_beside(self, listening: Listening) -> int:
+    @property
+    def words_beside(self) -> int:
         """How many words were said so far that do not only show that the caller listens."""
-        return self._words.count(listening)
+        return self._words.count(self.listening)
 
     def voice_started(self, now: float, at_ms: float) -> None:
         """A transcriber that was asked and has not begun to answer waits for the rest."""

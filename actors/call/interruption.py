@@ -15,7 +15,6 @@ from __future__ import annotations
 from actors.call.effects import To
 from actors.call.floor import Input
 from actors.call.hearing import Hearing
-from actors.call.listening import listening
 from actors.call.scene import Scene
 from actors.call.speaking import Speaking
 from actors.messages import PausePlayout, ResumePlayout
@@ -29,7 +28,6 @@ class Interruption:
 
     def __init__(self, scene: Scene, assistant: AssistantConfig, hearing: Hearing, speaking: Speaking) -> None:
         self._scene, self._config, self._hearing, self._speaking = scene, assistant.barge_in, hearing, speaking
-        self._listening = listening(assistant.language, assistant.barge_in.ignored_words)
         self._left_ms: float | None = None  # of what is said, when the sound began; None: there is none
         self._over = False  # the transcriber has said all of this sound
         self._held = False
@@ -55,7 +53,7 @@ class Interruption:
     def weigh_words(self) -> None:
         if self._left_ms is None:  # the VAD has missed the voice
             self._left_ms = self._speaking.left_ms
-        if self._config.enabled and self._hearing.words_beside(self._listening) >= self._config.min_words:
+        if self._config.enabled and self._hearing.words_beside >= self._config.min_words:
             self._speaking.idleness.caller_is_there()
             self._speaking.interrupt(may_repeat=True, into_the_end=self._is_answer)
             self._take_floor()

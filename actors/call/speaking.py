@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from actors.call.delivery import Delivery
 from actors.call.effects import Flawed
@@ -12,7 +12,6 @@ from actors.call.hearing import Hearing
 from actors.call.history import History
 from actors.call.idle import Idleness
 from actors.call.latency import TurnLatency
-from actors.call.listening import Listening
 from actors.call.outage import Outage
 from actors.call.position import Position, from_the_clause_at
 from actors.call.questions import Questions
@@ -26,12 +25,14 @@ from config.assistant import AssistantConfig
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """An utterance that was interrupted: the clauses that were heard, and those from the one that was cut."""
+    """An utterance that was interrupted, perhaps for nothing. Its clauses are known once it is known what was heard:
+    those that were, and those from the one that was cut."""
 
-    heard: str
-    unheard: tuple[str, ...]
-    complete: bool
-    then_end: Termination | None
+    into_the_end: bool  # what was said into the end of it is an answer, also a listener's words
+    then_end: Termination | None  # an answer that would have ended the call was not heard
+    heard: str = ""
+    unheard: tuple[str, ...] = ()
+    complete: bool = False
 
 
 class Speaking:
@@ -49,8 +50,6 @@ class Speaking:
         self.position = Position()
         self.then_end: Termination | None = None  # the call ends once this utterance was heard
         self._cut: Cut | None = None  # what the caller has interrupted, and has said nothing since
-        self._cut_end: Termination | None = None
-        self._may_repeat = self._into_the_end = False
 
     # --- what begins it -------------------------------------------------------------------------------------------
 
@@ -83,9 +82,11 @@ class Speaking:
         else:
             self._scene.feed(Input.REST)
 
-    def was_cut_for(self, words: str, listening: Listening) -> bool:
+    def was_cut_for(self, words: str) -> bool:
         """The caller has interrupted us, and all that he has said were these words, which do not interrupt."""
-        return self._cut is not None and not (words if self._into_the_end else listening.count(words))
+        if self._cut is None or not self._cut.unheard:
+            return False
+        return not (words if self._cut.into_the_end else self._hearing.listening.count(words))
 
     def repeat(self) -> None:
         """It came to nothing: go on with the clause that was cut."""
@@ -173,14 +174,8 @@ class Speaking:
         """It is known what was heard of an utterance that was thrown away."""
         if (stopped := self.delivery.stopped(utterance)) is not None:
             self._history.remember_heard(stopped, stopped.heard_text(heard_ms), interrupted=True)
-            self._cut = self._cut_of(stopped, heard_ms) if self._may_repeat else None
-
-    def _cut_of(self, stopped: Utterance, heard_ms: float) -> Cut | None:
-        texts = [segment.text for segment in stopped.segments if not segment.aside]
-        if not (unheard := from_the_clause_at(stopped, heard_ms)):
-            return None
-        heard = joined([stopped.before, *texts[: len(texts) - len(unheard)]])
-        return Cut(heard, unheard, stopped.complete, self._cut_end)
+            if self._cut is not None:
+                self._cut = _where_cut(self._cut, stopped, heard_ms)
 
     def ask_once_more(self, with_work: bool) -> None:
         """The responder has a successor, who gets the question again, unless it is what kills them."""
@@ -247,8 +242,8 @@ class Speaking:
     def interrupt(self, may_repeat: bool, into_the_end: bool = False) -> None:
         """The caller takes the floor; `may_repeat`: it may turn out that he has said nothing. Said into the end of what
         is said, a listener's words are an answer."""
-        self._may_repeat, self._into_the_end = may_repeat, into_the_end
-        self._cut_end, self.then_end = self.then_end, None  # an answer that would have ended the call is not heard
+        self._cut = Cut(into_the_end, self.then_end) if may_repeat else None
+        self.then_end = None
         self.drop()
 
     def drop(self) -> None:
@@ -269,3 +264,10 @@ class Speaking:
         self.outage.caller_waits_no_more()
         self._history.remember_caller(self._scene.turn)
         self.delivery.utterance = None
+
+
+def _where_cut(cut: Cut, stopped: Utterance, heard_ms: float) -> Cut:
+    texts = [segment.text for segment in stopped.segments if not segment.aside]
+    unheard = from_the_clause_at(stopped, heard_ms)
+    heard = joined([stopped.before, *texts[: len(texts) - len(unheard)]])
+    return replace(cut, heard=heard, unheard=unheard, complete=stopped.complete)
