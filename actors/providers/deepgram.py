@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 
 from actors.errors import ProviderError, Remedy
 from actors.media.audio import MULAW_8K, PCM_8K, PCM_16K, AudioFormat, Encoding
-from actors.providers.events import LifeSigns, items, number, record, text
+from actors.providers.events import LifeSigns, first, number, record, text
 from actors.providers.remote import BaseUrl, RemoteOptions
 from actors.providers.spec import Emit, EndOfTurn, Final, Interim, ProviderSpec, SttSession, Use
 from actors.providers.websocket import Message, WebSocketClient
@@ -202,11 +202,11 @@ class DeepgramSession(SttSession):
         while self._outbox:
             message = self._outbox[0]
             if isinstance(message, bytes):
-                wait_s = self._pace.take(self.audio.duration_ms(len(message)), time.monotonic())
-                if wait_s:
+                ms = self.audio.duration_ms(len(message))
+                if wait_s := self._pace.take(ms, time.monotonic()):
                     self._outbox_timer = asyncio.get_running_loop().call_later(wait_s, self._send_outbox)
                     return
-                self._sent_ms += self.audio.duration_ms(len(message))
+                self._sent_ms += ms
             else:
                 if self._unanswered:
                     self._late_ms = self._finalized_ms
@@ -239,10 +239,12 @@ class DeepgramSession(SttSession):
     def _reaches(self, *spans_s: Any) -> float:
         """Where a result ends: the sum of its times in ms of the audio, which is no later than what was sent. One that
         does not say so is of all of it."""
-        numbers = [number(span_s) for span_s in spans_s]
-        if None in numbers:
-            return self._sent_ms
-        return min(max(0.0, sum(filter(None, numbers)) * 1000), self._sent_ms)
+        end_ms = 0.0
+        for span_s in spans_s:
+            if (seconds := number(span_s)) is None:
+                return self._sent_ms
+            end_ms += seconds * 1000
+        return min(max(0.0, end_ms), self._sent_ms)
 
     def _end_turn(self) -> None:
         """Once: its own word and the answer to `finalize`, whichever comes first, are both."""
@@ -285,9 +287,7 @@ class DeepgramStt(DeepgramSession):
 
     def _on_results(self, message: dict[str, Any]) -> None:
         """A result without a transcript says nothing of the words; what it says of the turn holds all the same."""
-        transcript = record(next(iter(items(record(message.get("channel")).get("alternatives"))), None)).get(
-            "transcript"
-        )
+        transcript = first(record(message.get("channel")).get("alternatives")).get("transcript")
         words, is_final = text(transcript), bool(message.get("is_final"))
         end_ms = self._reaches(message.get("start"), message.get("duration"))
         if words and not self._words:

@@ -3,7 +3,8 @@
 Every provider behind a network reads its events through `Events`. Unknown kinds, empty ones, `null`, a field that is
 missing or of another type, half a character, NaN: none of these is a failure. What ends a session is what makes its
 stream useless: an error that the vendor tells of, more than the budget, or so many events in a row of which no sense
-can be made that nothing is to be hoped for. The getters give what a field holds if it is what it should be.
+can be made that nothing is to be hoped for. The getters give what a field holds if it is what it should be. Who
+receives the events counts them (`intake.py`).
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from typing import Any
 import orjson
 
 from actors.errors import ProviderError
-from actors.providers.intake import Intake
 from actors.providers.spec import Alive, Emit, SessionEvent
 
 MOST_SENSELESS = 20  # events in a row
 MOST_NUMBER = 1e15
 ALIVE_EVERY_S = 0.1  # so often a sign of life is worth a message
 _SENSELESS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+_NUMBERS = (int, float)
 _HALF = re.compile("[\ud800-\udfff]")  # a surrogate that stands alone: half a character
 
 log = logging.getLogger(__name__)
@@ -35,13 +36,11 @@ class Events:
 
     def __init__(self, provider: str, take: Callable[[dict[str, Any]], None]) -> None:
         self._provider, self._take = provider, take
-        self._intake = Intake(provider, "events")
         self._row = 0
         self.senseless = 0  # in all
 
     def feed(self, payload: bytes | bytearray) -> None:
         """The next event. Raises `ProviderError` for what makes the stream useless."""
-        self._intake.took(len(payload))
         try:
             event = decode(payload)
             if isinstance(event, dict):
@@ -126,6 +125,11 @@ def items(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
+def first(value: Any) -> dict[str, Any]:
+    """The list's first object; an empty one where there is none."""
+    return record(value[0]) if isinstance(value, list) and value else {}
+
+
 def text(value: Any) -> str:
     """The text, in whole characters; empty for what is none."""
     return whole(value) if isinstance(value, str) else ""
@@ -133,9 +137,9 @@ def text(value: Any) -> str:
 
 def number(value: Any) -> float | None:
     """The number, if it is one that can be a time or a count."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not -MOST_NUMBER < value < MOST_NUMBER:
-        return None  # NaN is not between them either
-    return float(value)
+    if type(value) in _NUMBERS and -MOST_NUMBER < value < MOST_NUMBER:  # as bool and NaN are not
+        return float(value)
+    return None
 
 
 def whole(string: str) -> str:

@@ -10,8 +10,9 @@ import re
 from typing import Any
 
 from actors.errors import ProviderError, Remedy
-from actors.providers.events import Events, Halves, LifeSigns, decode, items, number, record, text
+from actors.providers.events import Events, Halves, LifeSigns, decode, first, number, record, text
 from actors.providers.http_answer import MAX_EVENT_BYTES, EventReader
+from actors.providers.intake import Intake
 from actors.providers.remote import refused, remedy_of_status
 from actors.providers.spec import Answered, Emit, Question, SessionFailed, Token, Usage
 
@@ -59,6 +60,7 @@ class Answer:
     def begin(self) -> None:
         """The body comes, of the first request or of another one."""
         self._reader, self._events = EventReader(), Events("openai", self._take)
+        self._intake = Intake("openai", "events")  # many fit in one read
         self._unstreamed: bytearray | None = None
         self._begun = False
 
@@ -109,6 +111,7 @@ class Answer:
         except ValueError as error:
             raise ProviderError("openai", f"sent {error}") from None
         for event in events:
+            self._intake.took(len(event))
             if event.strip() == b"[DONE]":
                 self._finish("")
             else:
@@ -122,7 +125,7 @@ class Answer:
         choices = chunk.get("choices")
         if (not choices or "error" in chunk) and (error := _error_in(chunk)):
             raise _stream_error(error)
-        choice = record(next(iter(items(choices)), None))  # there is none beside the usage figures
+        choice = first(choices)  # there is none beside the usage figures
         delta = record(choice.get("delta")) or record(choice.get("message"))
         if content := delta.get("content"):
             self._say(self._halves.join(_spoken(content)))

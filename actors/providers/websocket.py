@@ -25,7 +25,9 @@ CLOSING_S = 1.0  # for the last message to arrive and the peer to close
 # RFC 6455 section 7.4.1: what was sent is at fault, and would be again; not what will be sent next
 _OUR_FAULT = dict.fromkeys((1003, 1007, 1008, 1009), Remedy.REFUSED)
 _NO_CLOSE_FRAME = 1006
-_BINARY, _TEXT = WSMsgType.BINARY, WSMsgType.TEXT
+# to look at one of them in its enum costs as much as to compare all of these
+_BINARY, _TEXT, _CONTINUATION = WSMsgType.BINARY, WSMsgType.TEXT, WSMsgType.CONTINUATION
+_CLOSE, _PING = WSMsgType.CLOSE, WSMsgType.PING
 
 _silent = logging.getLogger(f"{__name__}.picows")  # what it would log is what we raise
 _silent.setLevel(logging.CRITICAL)
@@ -132,13 +134,17 @@ class WebSocketClient(WSListener):
             self._arm(self._keepalive_s, self._keep_alive)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        if frame.msg_type is WSMsgType.CLOSE:
+        kind = frame.msg_type  # made when it is asked for
+        if kind is _CLOSE:
             self._on_close(transport, frame)
         elif not self._over:
             try:
                 self._intake.took(frame.payload_size)
                 self._life.came()
-                self._take(transport, frame)
+                if kind is _TEXT and frame.fin and not self._parts:
+                    self._events.feed(frame.get_payload_as_bytes())
+                else:
+                    self._take(kind, transport, frame)
             except ProviderError as error:
                 self._fail(error)
 
@@ -159,18 +165,16 @@ class WebSocketClient(WSListener):
         while self._early_bytes > MAX_UNSENT_BYTES:  # late audio is of less use than what comes
             self._early_bytes -= len(self._early.pop(0))
 
-    def _take(self, transport: WSTransport, frame: WSFrame) -> None:
-        kind = frame.msg_type
-        if kind is WSMsgType.PING:
+    def _take(self, kind: WSMsgType, transport: WSTransport, frame: WSFrame) -> None:
+        """Whatever is not one whole text message."""
+        if kind is _PING:
             transport.send_pong(frame.get_payload_as_bytes())
         elif kind is _BINARY:
             self._skips = not frame.fin
             self._events.pass_over("a binary message")
-        elif kind is _TEXT and frame.fin and not self._parts:
-            self._events.feed(frame.get_payload_as_bytes())
-        elif kind is _TEXT or (kind is WSMsgType.CONTINUATION and not self._skips):
+        elif kind is _TEXT or (kind is _CONTINUATION and not self._skips):
             self._take_part(frame)
-        elif kind is WSMsgType.CONTINUATION:
+        elif kind is _CONTINUATION:
             self._skips = not frame.fin
 
     def _take_part(self, frame: WSFrame) -> None:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from actors.errors import ProviderError
 from actors.providers import events, intake
 from actors.providers.events import MOST_SENSELESS, Events, Halves, LifeSigns, number, text
-from actors.providers.spec import Token
+from actors.providers.openai_answer import Answer
+from actors.providers.spec import Question, Token
 from tests.fakes.emitted import Emitted
 
 
@@ -24,11 +25,10 @@ def test_a_stream_in_which_nothing_makes_sense_is_useless() -> None:
 def test_more_than_the_budget_is_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake, "BURST_PIECES", 3)
     monkeypatch.setattr(intake, "PIECES_PER_S", 0)
-    reader = Events("someone", lambda event: None)
-    for _ in range(3):
-        reader.feed(b"{}")
-    with pytest.raises(ProviderError, match="someone: sent more than 0 events a second"):
-        reader.feed(b"{}")
+    answer = Answer(Question(1, ()), Emitted())
+    answer.feed(b"data: {}\n\n" * 3)
+    with pytest.raises(ProviderError, match="openai: sent more than 0 events a second"):
+        answer.feed(b"data: {}\n\n")
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12), st.data())
