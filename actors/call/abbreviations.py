@@ -2,7 +2,8 @@
 """Abbreviations that `sentencex` 1.0 does not have, found by trying those that are said on the telephone.
 
 Before a name, a number or a street, where a period is most often taken for an end. Those that also end sentences are
-left out: a clause that is cut a word early sounds wrong, one that is cut a sentence late only comes later.
+in a table of their own, for where what follows is not known yet: a clause that is cut a word early sounds wrong, one
+that is cut a sentence late only comes later.
 """
 
 from __future__ import annotations
@@ -30,6 +31,21 @@ _LACKING = {
     "th": "นพ พญ ดร ผศ รศ ศ น ร ถ",
     "tr": "Dr Prof Doç Av Sok Cad Mah No Tel Sn",
 }
+_ALSO_AT_THE_END = {  # of a sentence; in small letters, whatever they have
+    "": "etc incl excl max min mins secs misc resp avg temp ref tel vol fig",
+    "en": "est jan feb sept oct nov dec mon tue tues wed thu thur thurs fri sat apt appt assn govt capt corp inc intl "
+    "natl univ dist div refs eds cont ave para def orig qty amt encl asst acct attn sub subj tech",
+    "de": "mind monatl jährl wöchentl tägl gem entspr ausschl einschl eigtl urspr verh gest insb insbes betr allg abs "
+    "abt ust bes ehem zul",
+    "es": "depto esq admón",
+    "fr": "réf adr dép bât appt éd",
+    "it": "pag rif prov",
+    "nl": "ong afd",
+    "pl": "zob wyd str",
+    "pt": "núm pág máx mín depto",
+    "ru": "доп макс мин напр",
+    "uk": "макс мін напр",
+}
 _SAME = {"no": "nb", "nn": "nb", "sk": "cs"}
 
 _ORDINALS = "de da nb nn no fi et lv cs sk sl hr sr bs hu tr is pl lb"
@@ -41,3 +57,10 @@ ORDINALS_BY_PERIOD = frozenset(_ORDINALS.split())
 def abbreviations(language: str) -> frozenset[str]:
     """Of the language (its first part, in lower case), without their last period."""
     return frozenset(_LACKING.get(_SAME.get(language, language), "").split())
+
+
+@cache
+def may_be_abbreviations(language: str) -> frozenset[str]:
+    """These, and those that end sentences as well, in small letters."""
+    also = f"{_ALSO_AT_THE_END['']} {_ALSO_AT_THE_END.get(_SAME.get(language, language), '')}"
+    return frozenset((*also.split(), *map(str.lower, abbreviations(language))))

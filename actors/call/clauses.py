@@ -18,7 +18,6 @@ from config.languages import base_language
 
 FIRST_MIN_CHARS = 16  # letters, about a second: a shorter first clause sounds torn off
 MAX_CHARS = 240  # letters of an answer without any punctuation, which is cut at a blank
-_ANY_SCRIPT_CHARS = MAX_CHARS // 3  # is not too long in any script
 BLANK_MIN_CHARS = 60  # letters before a blank that stands for a comma cuts a later clause
 
 _CLOSE = r"(?:(?![\p{Ps}\p{Pi}])\p{Sentence_Break=Close}|[\u201c\u2018«](?=\s))"
@@ -43,6 +42,7 @@ _SLOW = (  # letters that take longer to say, and by how much: syllables, morae,
     (regex.compile(r"[\p{Hiragana}\p{Katakana}\p{Ethiopic}]"), 1.0),
     (regex.compile(r"[\p{Arabic}\p{Hebrew}\p{Devanagari}\p{Bengali}\p{Gujarati}\p{Gurmukhi}\p{Tamil}\p{Telugu}]"), 0.5),
 )
+_MOST_LETTERS = 3  # that any character counts for
 _TRAILING_MARKS = regex.compile(r"(?:\s+[\p{Pd}\p{So}\p{Extended_Pictographic}…]+)+\Z")
 
 
@@ -74,10 +74,14 @@ class Clauser:
     def feed(self, token: str) -> list[str]:
         """The clauses that are complete now, without blanks around them."""
         self._by_letters = self._by_letters and len(token) == 1
-        if self._is_settled and is_word(token) and len(self._buffer) + len(token) < _ANY_SCRIPT_CHARS:
+        if self._is_settled and is_word(token) and self._has_room(token):
             self._buffer += token
             return []
         return [clause for at in range(0, len(token), MAX_CHARS) for clause in self._feed(token[at : at + MAX_CHARS])]
+
+    def _has_room(self, token: str) -> bool:
+        length = len(self._buffer) + len(token)
+        return length * _MOST_LETTERS <= MAX_CHARS or letters(self._buffer) + len(token) * _MOST_LETTERS <= MAX_CHARS
 
     def _feed(self, token: str) -> Iterator[str]:
         """Not a whole answer at once: what is searched must not grow."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import regex
 import sentencex
 
-from actors.call.abbreviations import ORDINALS_BY_PERIOD, abbreviations
+from actors.call.abbreviations import ORDINALS_BY_PERIOD, abbreviations, may_be_abbreviations
 
 _LOOK_BACK = 40  # characters before a period that tell what it is
 _ANY_SENTENCE = "Well"  # may begin behind any full stop
@@ -32,24 +32,23 @@ _NOUN = regex.compile(r"(?:\A|\s)(\p{Lu}\p{Ll}{5,})\Z")  # with a capital, where
 _NOUNS_WITH_CAPITALS = ("de", "lb")
 _LATIN = regex.compile(r"\p{Latin}")
 _NOT_LATIN = regex.compile(r"[\p{L}--\p{Latin}]", regex.V1)
-# What announces an address: anywhere before it, or directly.
-_ANNOUNCES = regex.compile(
-    r"web|url|link|mail|domain|online|internet|file|datei|fichier|archivo|\bsit[eio]|\bseite|\bpage|pagin|págin|corr[ei]o"
-    r"|\bwrit|\bschreib|\bescrib|\bécri|\bscriv|сайт|почт|адрес|пиш|σελίδα|@|://"
-    r"|\b(?:at|on|via|visit|app|auf|unter|bei|en|sur|su|em|op|på|na|pod|на)\s+\S+\Z",
-    regex.I,
-)
+# What announces an address: anywhere in the sentence, at the beginning of a word, and as the word directly before it.
+_ANYWHERE = "web url link mail domain online internet file datei fichier archivo corre сайт почт адрес пиш σελίδα @ ://"
+_BEGINNINGS = "site sitio seite page pagin págin writ schreib escrib écri scriv besuch visit"
+_BEFORE = "at on via from use using check out called app auf unter bei en sur su em op på na pod на"
+_ANNOUNCING = (*_ANYWHERE.split(), *(f" {beginning}" for beginning in _BEGINNINGS.split()), " go to ")
+_DIRECTLY_BEFORE = frozenset(_BEFORE.split())
 
 
 def is_full_stop(before: str, language: str) -> bool:
     """Whether a period behind this, the sentence so far, ends it, whatever follows."""
     found = _WORD.search(before) or (language in _NOUNS_WITH_CAPITALS and _NOUN.search(before))
-    if not found or _ANNOUNCES.search(before) or _NUMBERING.search(before):
+    if not found or _announces_address(before) or _NUMBERING.search(before):
         return False
     word = found[1]
     if _LATIN.match(word) and _NOT_LATIN.search(before):  # in the middle of another script: a name
         return False
-    if _is_short(word, _ANY_SENTENCE, language):
+    if word.lower() in may_be_abbreviations(language):
         return False
     return _library_ends(before[-_LOOK_BACK:] + ".", _ANY_SENTENCE, language)
 
@@ -69,6 +68,12 @@ def period_ends(before: str, mark: str, after: str, language: str) -> bool | Non
     if following[1][0].islower() or _is_short(word, following[1], language) or _NUMBERING.search(before):
         return False
     return _library_ends(before[-_LOOK_BACK:] + mark, following[1], language)
+
+
+def _announces_address(before: str) -> bool:
+    text = f" {before.casefold()}"
+    words = text.rsplit(None, 2)
+    return (len(words) > 1 and words[-2] in _DIRECTLY_BEFORE) or any(word in text for word in _ANNOUNCING)
 
 
 def _last_word(text: str) -> str:

@@ -19,12 +19,12 @@ from config.assistant import Speech
 _GAP = regex.compile(r"[^\S\u00a0\u202f]{2,}|\n")
 _BEFORE_MARK = regex.compile(r"(?<=\S)[^\S\u00a0\u202f]+(?=[,.;!?]+(?:\s|$))")  # where an emoji was
 
-
 # What an assistant says to nobody: it thinks aloud, and the end of the thought will probably come.
 _THINKS_ALOUD = regex.compile(
     r"\b(?:the|this) user(?:'s|\u2019s)?\b|\b(?:I|we) (?:should|need to|must|have to) (?:respond|reply|answer|greet)\b",
     regex.I,
 )
+_IN_A_THOUGHT = (" user", "should", "need to", "must", "have to")  # one of them, in each of these
 
 
 class Phrasing:
@@ -52,7 +52,8 @@ class Phrasing:
         """The clauses that are complete now."""
         text = self._plain.feed(token)
         self._take_back()
-        return self._follow(self._clauser.feed(text)) if text else []
+        clauses = self._clauser.feed(text) if text else []
+        return self._follow(clauses) if clauses else []
 
     def end(self) -> list[str]:
         """What is left when the answer is complete."""
@@ -70,7 +71,7 @@ class Phrasing:
 
     def _follow(self, clauses: Iterable[str]) -> list[str]:
         said = [rest for clause in clauses for rest in self._unrepeated.feed(self._said(clause))]
-        if self._doubted is None and self._first and any(map(_THINKS_ALOUD.search, said)):
+        if self._doubted is None and self._first and any(map(_thinks_aloud, said)):
             self._doubted = []
         if self._doubted is not None:
             self._doubted += said
@@ -114,6 +115,11 @@ class Unrepeated:
         """What was held and is no whole repetition."""
         held, self._held = self._held, []
         return held if self._left else []
+
+
+def _thinks_aloud(clause: str) -> bool:
+    text = clause.lower()
+    return any(part in text for part in _IN_A_THOUGHT) and _THINKS_ALOUD.search(text) is not None
 
 
 def _letters(text: str) -> str:

@@ -157,7 +157,7 @@ class Plain:
         """The plain text that is certain now."""
         self.took_back, said = False, ""
         if self._is_ordinary(piece):
-            self._text = piece[-1]
+            self._text, self._at = piece[-1], 1
             return piece
         for at in range(0, len(piece), MAX_HELD):  # not a whole answer at once: what is searched must not grow
             self._text += piece[at : at + MAX_HELD]
@@ -166,11 +166,12 @@ class Plain:
 
     def _is_ordinary(self, piece: str) -> bool:
         """Nothing waits, and this neither is nor begins a mark: most pieces are a word."""
-        if self._until is not None or len(self._text) != 1 or self._at != 1 or self._text == "\n":
+        if self._until is not None or len(self._text) != self._at:
             return False
+        begins_line = self._text in ("", "\n")
         if piece in _ORDINARY_MARKS:
-            return True
-        return is_word(piece) and not _MAY_BE_AN_ADDRESS.search(piece)
+            return not begins_line
+        return is_word(piece) and not (begins_line and piece[0] == " ") and not _MAY_BE_AN_ADDRESS.search(piece)
 
     def end(self) -> str:
         """The rest, when no more will come."""
