@@ -7,6 +7,7 @@ No extensions and no compression. The codec gives one event a frame, as they are
 from __future__ import annotations
 
 from dataclasses import dataclass
+from struct import Struct
 
 from config.errors import BadInput
 from transports.codec import Codec
@@ -19,6 +20,7 @@ except ImportError:  # Tornado was built without, or has them no more
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 _FIN, _RESERVED, _OPCODE, _MASKED, _LENGTH = 0x80, 0x70, 0x0F, 0x80, 0x7F
 _WHOLE_TEXT = _FIN | TEXT
+_SHORT, _LONGER, _LONGEST = Struct("!BB").pack, Struct("!BBH").pack, Struct("!BBQ").pack
 _OPCODES = frozenset((CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG))
 _MAX_CONTROL_BYTES = 125
 NO_STATUS = 1005  # section 7.4.1: the Close frame held no code
@@ -112,7 +114,11 @@ class WebSocketCodec(Codec[Event]):
             start = at + (8 if length == 126 else 14)
             if len(buffer) < start - 4:
                 return None
-            length = _long_length(buffer[at + 2 : start - 4])
+            length, least = buffer[at + 2] << 8 | buffer[at + 3], 126
+            if start == at + 14:
+                length, least = int.from_bytes(buffer[at + 2 : at + 10], "big"), 65536
+            if length < least:
+                raise WebSocketError(f"length {length} is not written in its shortest form")
         if length + len(self._message) > self._max_message_bytes and first & _OPCODE < CLOSE:
             raise MessageTooBig(f"a message exceeds {self._max_message_bytes} bytes")
         end = start + length
@@ -156,13 +162,6 @@ class WebSocketCodec(Codec[Event]):
         return _message_event(opcode, payload)
 
 
-def _long_length(written: bytes) -> int:
-    length = int.from_bytes(written, "big")
-    if length < (126 if len(written) == 2 else 65536):
-        raise WebSocketError(f"length {length} is not written in its shortest form")
-    return length
-
-
 def _message_event(opcode: int, payload: bytes) -> Event:
     return Binary(payload) if opcode == BINARY else _text(payload)
 
@@ -198,10 +197,10 @@ def frame(opcode: int, payload: bytes) -> bytes:
     """One whole, unmasked frame, as a server sends it (section 5.2)."""
     length = len(payload)
     if length <= _MAX_CONTROL_BYTES:
-        return bytes((_FIN | opcode, length)) + payload
+        return _SHORT(_FIN | opcode, length) + payload
     if length < 65536:
-        return bytes((_FIN | opcode, 126, length >> 8, length & 0xFF)) + payload
-    return bytes((_FIN | opcode, 127)) + length.to_bytes(8, "big") + payload
+        return _LONGER(_FIN | opcode, 126, length) + payload
+    return _LONGEST(_FIN | opcode, 127, length) + payload
 
 
 def close_frame(code: int, reason: str = "") -> bytes:

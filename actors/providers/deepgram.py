@@ -194,25 +194,33 @@ class DeepgramSession(SttSession):
     # --- what we say ----------------------------------------------------------------------------------------------
 
     def _give(self, message: Message) -> None:
-        self._outbox.append(message)
-        if len(self._outbox) == 1:
-            self._send_outbox()
+        if self._outbox or self._must_wait(message):
+            self._outbox.append(message)
+        else:
+            self._send(message)
 
     def _send_outbox(self) -> None:
-        while self._outbox:
-            message = self._outbox[0]
-            if isinstance(message, bytes):
-                ms = self.audio.duration_ms(len(message))
-                if wait_s := self._pace.take(ms, time.monotonic()):
-                    self._outbox_timer = asyncio.get_running_loop().call_later(wait_s, self._send_outbox)
-                    return
-                self._sent_ms += ms
-            else:
-                if self._unanswered:
-                    self._late_ms = self._finalized_ms
-                self._finalized_ms, self._unanswered = self._sent_ms, True
-                self._start_grace()
-            self._socket.send(self._outbox.popleft())
+        while self._outbox and not self._must_wait(self._outbox[0]):
+            self._send(self._outbox.popleft())
+
+    def _must_wait(self, message: Message) -> bool:
+        """Audio may have to: the outbox is then sent as soon as its first message may be."""
+        if isinstance(message, str):
+            return False
+        ms = self.audio.duration_ms(len(message))
+        if wait_s := self._pace.take(ms, time.monotonic()):
+            self._outbox_timer = asyncio.get_running_loop().call_later(wait_s, self._send_outbox)
+            return True
+        self._sent_ms += ms
+        return False
+
+    def _send(self, message: Message) -> None:
+        if isinstance(message, str):
+            if self._unanswered:
+                self._late_ms = self._finalized_ms
+            self._finalized_ms, self._unanswered = self._sent_ms, True
+            self._start_grace()
+        self._socket.send(message)
 
     def _start_grace(self) -> None:
         if self._grace_timer is not None:
@@ -315,14 +323,11 @@ class Pace:
 
     def __init__(self) -> None:
         self._credit_ms = BURST_MS
-        self._at_s: float | None = None
+        self._at_s = float("-inf")
 
     def take(self, ms: float, now: float) -> float:
         """0: send it now. Else ask again in so many seconds."""
-        if self._at_s is not None:
-            self._credit_ms = min(BURST_MS, self._credit_ms + (now - self._at_s) * 1000 * CATCH_UP)
-        self._at_s = now
-        if self._credit_ms < ms:
-            return (ms - self._credit_ms) / (1000 * CATCH_UP) + 0.001
-        self._credit_ms -= ms
-        return 0.0
+        credit_ms = min(BURST_MS, self._credit_ms + (now - self._at_s) * 1000 * CATCH_UP)
+        is_enough, self._at_s = credit_ms >= ms, now
+        self._credit_ms = credit_ms - ms if is_enough else credit_ms
+        return 0.0 if is_enough else (ms - credit_ms) / (1000 * CATCH_UP) + 0.001
