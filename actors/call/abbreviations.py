@@ -14,7 +14,7 @@ _LACKING = {
     "en": "Dr Mr Mrs Ms Prof Gen Sgt Capt Lt Rev Hon Sen Gov Messrs Apt Ste tel Tel Mon Tue Tues Wed Thu Thur "
     "Thurs Fri Sat approx Approx dept Dept Attn lbs hrs ext Ext",
     "de": "Jän Feb Mär Apr Jun Jul Aug Sept Okt Nov Dez Mo Di Mi Do Fr Sa So Hr Frl inkl exkl zzgl abzgl geb Ing "
-    "Dipl Mag Tel Nr Std Min max min",
+    "Dipl Mag Tel Nr Std Min max min Fa Fam Abt",
     "es": "Dra Dña Sra Srta Sta Sto Ing Lic Arq Gral Profa Av Avda Ctra Pza Dpto aprox Tel tel núm Núm ej pág",
     "fr": "MM Mme Mlle Mlles Mmes Me Dr Pr Prof St Ste bd Bd av Av tél Tél env janv févr avr juil sept oct nov déc",
     "it": "Sig Sigg Dott Avv Ing Prof Geom Rag Arch Egr Gent tel Tel num ca",

@@ -18,6 +18,8 @@ from typing import NamedTuple
 
 import regex
 
+from actors.call import formulas
+
 MAX_END = 120  # characters of the longest end of something that is passed over
 MAX_HELD = 1000  # characters of something that looks like a mark and does not end: it is text
 
@@ -30,12 +32,31 @@ THOUGHT_ENDS = regex.compile(
 _CHANNEL_OPENS = r"<\|channel\|>(?!\s*final)[^<]*<\|message\|>"
 _CHANNEL_ENDS = regex.compile(r"<\|channel\|>\s*final[^<]*<\|message\|>")
 _COMMENT_ENDS = regex.compile(r"-->")
+_CITATION_ENDS = regex.compile("\ue201")
+_NEVER = regex.compile(r"(?!)")
+# what stands in these is for a program
+_ELEMENT = "script|style|svg|function|function_call|function_calls|tool_call|tool_calls|tool_response|tool_code"
+_ELEMENT_ENDS = {name: regex.compile(rf"</{name}\s*>", regex.I) for name in _ELEMENT.split("|")}
+_BAR, _BLANK = "\uff5c", "\u2581"  # as DeepSeek writes its control tokens
+_TOOL_ENDS = regex.compile(rf"<\|e(?:om|ot)_id\|>|<[|{_BAR}]tool[{_BLANK}_]calls[{_BLANK}_]end[|{_BAR}]>")
+# A server that misses the end of a turn lets the model write the next ones, too: of the caller, of a tool.
+_TURN = r"<\|(?:im_start|start_header_id|start)\|>\s*|<start_of_turn>\s*"
+_OTHERS_TURN = rf"(?:{_TURN})(?:user|human|system|tool|developer)|<[|{_BAR}](?:user|User|system|end_of_turn)[|{_BAR}]>"
+_INSTRUCTION_ENDS = regex.compile(r"\[/INST\]")
+# takes no place and no time: byte order marks, soft hyphens, marks of direction, control characters
+_UNSEEN = (
+    r"[\u00ad\u200e\u200f\u2060-\u2064\u202a-\u202e\u2066-\u2069\ufeff\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]"
+    r"|(?<!\p{Line_Break=SA})\u200b"
+)
 _FENCE_ENDS = {mark: regex.compile(rf"(?m)^[ \t]*{mark}{{3,}}[ \t]*\n") for mark in "`~"}
 
 _EMOJI = r"(?:(?![\u00a9\u00ae\u2030-\u21ff])\p{Extended_Pictographic}|\p{Regional_Indicator})"
 _EMOJI_PARTS = r"[\uFE0E\uFE0F\u20E3\U000E0020-\U000E007F]|\p{Emoji_Modifier}"
 _URL = r"[^\s<>\u3000-\u303f\uff00-\uffef\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}]"
-_TARGET = r"\(\s*<?(?:[^()\s]|\([^()\s]*\))*>?(?:\s+(?:\"[^\"\n]*\"|'[^'\n]*'))?\s*\)"
+_TARGET = (
+    r"(?:\(\s*<?(?:[^()\s]|\([^()\s]*\))*>?(?:\s+(?:\"[^\"\n]*\"|'[^'\n]*'))?\s*\)"
+    r"|\((?:https?:|www\.|mailto:|tel:)[^()\n]{1,300}\))"  # with a blank in it, as models write them
+)
 
 Replace = Callable[[regex.Match[str]], str]
 Ends = Callable[[regex.Match[str]], regex.Pattern[str]]
@@ -73,6 +94,11 @@ def _row(match: regex.Match[str]) -> str:
     return (said if said.endswith((".", "!", "?")) else f"{said}.") + "\n" if said else ""
 
 
+def _entity(match: regex.Match[str]) -> str:
+    character = html.unescape(match[0]).replace("\u00a0", " ")
+    return "" if _UNSAID.fullmatch(character) else character
+
+
 def _of(text: str) -> str:
     """Of a text within a mark: a link may be in bold, or an address."""
     return Plain().whole(text)
@@ -91,7 +117,14 @@ _THOUGHTS = (
     _skip(_THOUGHT_OPENS, lambda match: THOUGHT_ENDS),
     Rule(THOUGHT_ENDS, _nothing, takes_back=True),
     _skip(_CHANNEL_OPENS, lambda match: _CHANNEL_ENDS),
-    _say(r"<\|[\w ]{1,40}\|>"),  # a control token that a server has let through
+    _say(_CHANNEL_ENDS.pattern),
+    _skip(_OTHERS_TURN, lambda match: _NEVER),
+    _say(rf"(?:{_TURN})(?:assistant|model)\s*(?:<\|end_header_id\|>\s*)?"),
+    _skip(r"\[INST\]", lambda match: _INSTRUCTION_ENDS),
+    _skip(r"\[TOOL_CALLS\]", lambda match: _NEVER),
+    _skip(rf"<\|python_tag\|>|<[|{_BAR}]tool[{_BLANK}_]calls[{_BLANK}_]begin[|{_BAR}]>", lambda match: _TOOL_ENDS),
+    _skip(rf"<({_ELEMENT})(?:[\s=][^<>\n]*)?>", lambda match: _ELEMENT_ENDS[match[1].lower()]),
+    _say(rf"<[|{_BAR}][\w{_BLANK} ]{{1,40}}[|{_BAR}]>"),  # a control token that a server has let through
 )
 _ANYWHERE = (
     *_THOUGHTS,
@@ -99,7 +132,7 @@ _ANYWHERE = (
     _say(r"<(?:https?://|mailto:)?([^<>\s]*[^<>\s/]@?[.@][^<>\s]+?)/?>", _inside),
     _say(r"<(?:br|hr|/p|/li|/div|/h[1-6]|/tr)\s*/?>", lambda match: "\n"),
     _say(r"</?[A-Za-z][^<>\n]{0,120}>"),
-    _say(rf"!?\[((?:[^\[\]\n]|\[[^\[\]\n]*\]){{1,200}})\](?:{_TARGET}|\[[^\]\n]{{0,80}}\])", lambda m: _of(m[1])),
+    _say(rf"!?\[((?:[^\[\]\n]|\[[^\[\]\n]*\]){{0,200}})\](?:{_TARGET}|\[[^\]\n]{{0,80}}\])", lambda m: _of(m[1])),
     _say(r"(?<=\S)\[\^?\d{1,3}\](?!\()"),  # a footnote
     _say(r"【[^】\n]{0,80}】"),  # a citation
     _say(rf"(?:https?://|(?=www\.))({_URL}{{1,800}}?)/?(?=[.,;:!?…)\]}}\"'\u201d\u2019*_]*(?!{_URL})[\s\S])", _inside),
@@ -107,18 +140,31 @@ _ANYWHERE = (
     _say(r"(?<![^\W_])_+(?=[^\s_])|(?<=\S)_+(?=\W)"),  # not snake_case
     _say(r"~~+"),
     _say(r"\\[()\[\]]|\$\$"),  # around a formula
-    _say(r"\\([\\`*_{}#+.!|~>$&<-])", _inside),
+    _say(formulas.INLINE, lambda match: _of(match[1])),
+    _say(formulas.FRACTION, lambda match: f"{_of(match[1])}/{_of(match[2])}"),
+    _say(formulas.ROOT, lambda match: f"\u221a{_of(match[1])}"),
+    _say(formulas.UPRIGHT, lambda match: _of(match[1])),
+    _say(formulas.COMMAND, formulas.command),
+    _say(formulas.SQUARE, formulas.square),
+    _say(r"\\n(?=[^a-z])", lambda match: "\n"),  # escaped twice
+    _say(r"\\(?=\n)"),
+    _say(r"\\([\\`*_{}#+.!|~>$&<%-])", _inside),
+    _say(r"(?<=[ \t])#{1,6}[ \t]*(?=\n)"),  # closes a heading
+    _say(r"(?<!\S):(?:[a-z][a-z\d_]{1,30}|[+-]1):(?=\W)"),  # the name of an emoji
+    _skip("\ue200", lambda match: _CITATION_ENDS),
+    _say(_UNSEEN),
     _say(r"`+"),
-    _say(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});", lambda match: html.unescape(match[0])),
+    _say(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});", _entity),
     _say(rf"{_EMOJI}(?:{_EMOJI_PARTS}|\u200D|{_EMOJI})*"),
     _say(_EMOJI_PARTS),
     _say(rf"(?<={_EMOJI}|{_EMOJI_PARTS})\u200D"),
     _say(r"(?<!\S)[:;=][-']?[)(DPp](?=\s)"),
     _say(r"(?<=\s)\|(?=\s)", lambda match: ","),
 )
+_UNSAID = regex.compile(rf"{_EMOJI}|{_EMOJI_PARTS}|{_UNSEEN}|[\u200b\u200d]")
 _MAY_BE_A_THOUGHT = regex.compile(r"[<\[◁]")
 _MAY_BE_A_MARK = regex.compile(
-    rf"[<\[◁`*_~\\$&【|]|(?<!\S)!(?=\[|\Z)|(?<![A-Za-z\d@/.:_-])(?:h(?=t|\Z)|w(?=w|\Z))|(?<!\S)[:;=]"
+    rf"[<\[◁`*_~\\$&【|^#\ue200]|{_UNSEEN}|(?<!\S)!(?=\[|\Z)|(?<![A-Za-z\d@/.:_-])(?:h(?=t|\Z)|w(?=w|\Z))|(?<!\S)[:;=]"
     rf"|{_EMOJI}|{_EMOJI_PARTS}|\u200D"
 )
 

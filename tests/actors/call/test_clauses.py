@@ -89,6 +89,7 @@ SENTENCES = [
             "EE.UU. es grande.",
         ],
     ),
+    ("de", ["Die Fa. Maier ist da.", "Die Fam. Roth auch."]),
     ("fr", ["M. Dupont et Mme. Roy sont là.", "Bonjour !", "Ça va ?"]),
     ("it", ["Il sig. Rossi e la dott.ssa Bianchi.", "L'avv. Verdi è qui."]),
     (

@@ -18,6 +18,32 @@ THOUGHTS = [
     ("The user greets. I answer.\n</think>\n\nHello.", "Hello."),
     ("<think>cut in the middle", ""),
     ("Hello.<|im_end|>", "Hello."),
+    ("Hello.<|im_end|>\n<|im_start|>user\nWhat?<|im_end|>\n<|im_start|>assistant\nIt.", "Hello.\n"),
+    ("<|start_header_id|>assistant<|end_header_id|>\n\nHi.", "Hi."),
+    ("<|start|>assistant<|channel|>final<|message|>Hi.<|return|>", "Hi."),
+    ("<start_of_turn>model\nHi.<end_of_turn>\n<start_of_turn>user\nmore", "Hi.\n"),
+    ("[INST] hi [/INST] Hello.", " Hello."),
+    ("Hi.<\uff5cend\u2581of\u2581sentence\uff5c>", "Hi."),
+]
+PROGRAMS = [  # for a program, not for the caller
+    ('<tool_call>\n{"name": "x"}\n</tool_call>Wait.', "Wait."),
+    ('<function=foo>{"a": 1}</function>Ok', "Ok"),
+    ('<|python_tag|>{"a": 1}<|eom_id|>Ok', "Ok"),
+    ('[TOOL_CALLS] [{"name": "x"}]', ""),
+    ("<\uff5ctool\u2581calls\u2581begin\uff5c>x<\uff5ctool\u2581calls\u2581end\uff5c>Ok", "Ok"),
+    ("a<script>alert(1)</script><STYLE type='x'>p{}</style>b", "ab"),
+]
+FORMULAS = [
+    (r"\(\pi r^2\) or $$x^{3}$$ or $a^2 + b^2 = c^2$.", "pi r\u00b2 or x\u00b3 or a\u00b2 + b\u00b2 = c\u00b2."),
+    (r"\frac{1}{2} \text{cup} \times 3 \leq \sqrt{9}, \left( 5\% \right)", "1/2 cup \u00d7 3 \u2264 \u221a9, ( 5% )"),
+    ("$5 and $10, US$5, $AAPL and $TSLA, a ^ b, x^23", None),
+]
+UNSEEN = [
+    ("\ufeffso\u00adft zero\u200b\u2060 \u200eleft\u0008", "soft zero left"),
+    ("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", None),  # a non-joiner within a Persian word
+    ("\u179f\u17bd\u200b\u17a2\u17d2\u1793\u1780", None),  # what divides words in Khmer
+    ("&#128512;&shy;a&#8203;b&nbsp;c", "ab c"),
+    ("See \ue200cite\ue202turn0search0\ue201it.", "See it."),
 ]
 MARKS = [
     ("**Bold** and *it* and __b__ and _i_ and ~~no~~ `code`.", "Bold and it and b and i and no code."),
@@ -26,11 +52,14 @@ MARKS = [
     ("2 * 3 = 6, 2*3, snake_case_name, john_doe@x.com", "2 * 3 = 6, 2*3, snake_case_name, john_doe@x.com"),
     ("See [our site](https://x.com/a_b(c)) now. [**bold**](x)", "See our site now. bold"),
     ('[me@x.com](mailto:me@x.com "Title"), [ref][1], text[2].', "me@x.com, ref, text."),
-    ("![map](http://m.org/a.png) Here.", "map Here."),
+    ("![map](http://m.org/a.png) Here. ![](x.png)", "map Here. "),
+    ("[Guide](https://x.io/a b)", "Guide"),
+    ("one\\\ntwo\\n\\nThree C# a # b #1", "one\ntwo\n\nThree C# a # b #1"),
+    (":smile: :+1: at 10:30:15 :30:", "  at 10:30:15 :30:"),
     ("[1]: http://x.com\nhello", "hello"),
     ("It is open\u30104\u2020hours.pdf\u3011.", "It is open."),
     ("[note] done, a[0] b", "[note] done, a b"),
-    ("# Title\n### Next ##\n> quote\n>> more\nend", "Title\nNext ##\nquote\nmore\nend"),
+    ("# Title\n### Next ##\n> quote\n>> more\nend", "Title\nNext \nquote\nmore\nend"),
     ("- one\n* two\n+ three\n\u2022 four\n1. five\n- [x] six", "one\ntwo\nthree\nfour\n1. five\nsix"),
     ("a\n---\n* * *\nb", "a\n\n\nb"),
     ("| Day | Hours |\n|---|:--:|\n| **Mon** | 9-5 |\nDone", "Day, Hours.\nMon, 9-5.\nDone"),
@@ -38,7 +67,7 @@ MARKS = [
     ("~~~\nx\n~~~\ny", "y"),
     ("```\nnever closed", ""),
     ("a < b &amp; c &lt; AT&T <b>x</b><br>y <!-- no -->z", "a < b & c < AT&T x\ny z"),
-    ("\\( x^2 \\) $$y$$ \\*star\\* $5", " x^2  y *star* $5"),
+    ("\\( x^2 \\) $$y$$ \\*star\\* $5", " x\u00b2  y *star* $5"),
     ("Hello **there", "Hello there"),
     ("[a", "[a"),
     ("8 | 9", "8 , 9"),
@@ -71,7 +100,7 @@ def plain(pieces: list[str]) -> str:
     return said.lstrip("\n")
 
 
-@pytest.mark.parametrize(("text", "expected"), [*THOUGHTS, *MARKS, *EMOJI, *ADDRESSES])
+@pytest.mark.parametrize(("text", "expected"), [*THOUGHTS, *PROGRAMS, *MARKS, *FORMULAS, *UNSEEN, *EMOJI, *ADDRESSES])
 def test_what_is_written_for_the_eye_is_taken_out(text: str, expected: str | None):
     expected = text if expected is None else expected
     assert plain([text]) == expected
