@@ -91,6 +91,8 @@ Event = Identified | Audio | Digit | HungUp | Failed
 class AudioSocketStream(Codec[Event]):
     """Parses what Asterisk sends. After an error, a hang-up or a failure it takes nothing more."""
 
+    __slots__ = ("_identified",)
+
     def __init__(self) -> None:
         super().__init__()
         self._identified = False

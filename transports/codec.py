@@ -18,6 +18,8 @@ class Codec(ABC, Generic[Event]):
     After an error, or its protocol's last event (`_end`), it takes nothing more.
     """
 
+    __slots__ = ("_at", "_buffer", "_late", "_missing", "_over")
+
     def __init__(self) -> None:
         self._buffer = b""
         self._at = 0  # everything before was consumed

@@ -30,6 +30,24 @@ class Reader(asyncio.Protocol):
     Every frame, whole message or not, must be an event of the codec: that is what is counted.
     """
 
+    # Each read looks at most of these. Beyond 30 attributes CPython gives an instance a dictionary of its own.
+    __slots__ = (
+        "_budget",
+        "_bytes",
+        "_codec",
+        "_deaf",
+        "_halted",
+        "_heard_at",
+        "_held",
+        "_loop",
+        "_messages",
+        "_paused",
+        "_queued",
+        "_unfed",
+        "_unfinished",
+        "transport",
+    )
+
     def __init__(self, codec: Codec[Any], budget: Budget) -> None:
         self.transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()

@@ -161,22 +161,18 @@ class TwilioStream:
         self.state, self._legal = state, _NEXT[state]
 
     def _parse(self, name: str, message: dict[str, Any]) -> Event:
-        if name == "media":
-            self._check_stream(message)
-            return _media(_object(message, "media"))
         if name == "connected":
             return Connected()
         if name == "start":
             return self._start(_text(message, "streamSid"), _object(message, "start"))
-        self._check_stream(message)
-        if name == "mark":
-            return Mark(_text(_object(message, "mark"), "name"))
-        return _dtmf(_object(message, "dtmf")) if name == "dtmf" else Stopped()
-
-    def _check_stream(self, message: dict[str, Any]) -> None:
         if message.get("streamSid") != self._stream_sid:
             got = shown(_text(message, "streamSid"), 70)
             raise TwilioError(f"streamSid must be that of start, got {got}")
+        if name == "media":
+            return _media(_object(message, "media"))
+        if name == "mark":
+            return Mark(_text(_object(message, "mark"), "name"))
+        return _dtmf(_object(message, "dtmf")) if name == "dtmf" else Stopped()
 
     def _start(self, stream_sid: str, start: dict[str, Any]) -> Started:
         if not _STREAM_SID.fullmatch(stream_sid):

@@ -95,6 +95,8 @@ _PART = Part()
 class WebSocketCodec(Codec[Event]):
     """Parses what a client sends; messages may have up to `max_message_bytes`."""
 
+    __slots__ = ("_max_message_bytes", "_message", "_message_opcode")
+
     def __init__(self, max_message_bytes: int) -> None:
         super().__init__()
         self._max_message_bytes = max_message_bytes
