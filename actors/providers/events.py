@@ -45,6 +45,8 @@ class Events:
             event = decode(payload)
             if isinstance(event, dict):
                 self._take(event)
+            elif isinstance(event, list) and event and isinstance(event[0], dict):
+                self._take(event[0])  # as Google wraps its errors
         except _SENSELESS as error:
             self.pass_over(type(error).__name__)
         else:

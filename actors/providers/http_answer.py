@@ -17,15 +17,20 @@ MAX_EVENT_BYTES = 1_048_576
 MAX_HEAD_BYTES = 65_536
 MAX_BODY_BYTES = 67_108_864
 _REFUSAL_BYTES = 4096
+BOM = b"\xef\xbb\xbf"
 
 
 class EventReader:
-    """Cuts a stream into server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
+    """Cuts a stream into server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+
+    Beside that, as some servers write: an object without `data:` before it (an error, mostly), and events without an
+    empty line between them."""
 
     def __init__(self) -> None:
         self._rest = bytearray()  # of a line
         self._data: list[bytearray] = []
         self._data_bytes = 0
+        self._ends_in_cr = False
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The `data` of every event that is complete now. Raises `ValueError` for one without an end."""
@@ -36,6 +41,8 @@ class EventReader:
             and not (self._rest or self._data)
         ):
             return [chunk[6:-2]]  # the usual case: exactly one event
+        if b"\r" in chunk or self._ends_in_cr:
+            chunk = self._with_newlines(chunk)
         self._rest += chunk
         events = self._read_lines() if b"\n" in chunk else []
         if len(self._rest) + self._data_bytes > MAX_EVENT_BYTES:
@@ -50,14 +57,30 @@ class EventReader:
         *lines, self._rest = self._rest.split(b"\n")
         events = []
         for line in lines:
-            line = line.removesuffix(b"\r")
-            if line.startswith(b"data:"):
-                self._data.append(line[5:].removeprefix(b" "))
+            if not line.startswith(b"data:"):
+                line = line.removeprefix(BOM)
+            is_bare = line.startswith(b"{")
+            if is_bare or line.startswith(b"data:"):
+                data = line if is_bare else line[5:].removeprefix(b" ")
+                if self._data and self._data[-1].endswith(b"}") and data.startswith((b"{", b"[DONE]")):
+                    events.append(self._take())
+                self._data.append(data)
                 self._data_bytes += len(line)
             elif not line and self._data:
-                events.append(b"\n".join(self._data))
-                self._data, self._data_bytes = [], 0
+                events.append(self._take())
         return events
+
+    def _take(self) -> bytes:
+        event = b"\n".join(self._data)
+        self._data, self._data_bytes = [], 0
+        return event
+
+    def _with_newlines(self, chunk: bytes) -> bytes:
+        """The ends of its lines as LF; they may be CR LF, which two reads may divide, or CR."""
+        if self._ends_in_cr:
+            chunk = chunk.removeprefix(b"\n")
+        self._ends_in_cr = chunk.endswith(b"\r") or (not chunk and self._ends_in_cr)
+        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
 class HttpAnswer:

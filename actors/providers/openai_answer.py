@@ -10,8 +10,8 @@ import re
 from typing import Any
 
 from actors.errors import ProviderError, Remedy
-from actors.providers.events import Events, Halves, LifeSigns, decode, first, number, record, text
-from actors.providers.http_answer import MAX_EVENT_BYTES, EventReader
+from actors.providers.events import Events, Halves, LifeSigns, decode, items, number, record, text
+from actors.providers.http_answer import BOM, MAX_EVENT_BYTES, EventReader
 from actors.providers.intake import Intake
 from actors.providers.remote import refused, remedy_of_status
 from actors.providers.spec import Answered, Emit, Question, SessionFailed, Token, Usage
@@ -21,15 +21,21 @@ _ERROR_CODES = {
     "billing_hard_limit_reached": Remedy.QUOTA,
     "rate_limit_exceeded": Remedy.THROTTLED,
     "invalid_api_key": Remedy.CONFIG,
-    "model_not_found": Remedy.CONFIG,
+    **dict.fromkeys(("model_not_found", "invalid_model", "model_decommissioned"), Remedy.CONFIG),
+    **dict.fromkeys(("unsupported_parameter", "unsupported_value"), Remedy.CONFIG),  # no question will fare better
 }
 _CODE_KEYS = ("code", "type")
 _TOO_LONG_CODES = ("context_length_exceeded", "string_above_max_length", "request_too_large")
 _TOO_LONG = re.compile(
     r"context[ _](length|window|size)|(prompt|input|request|messages?) (is|are|was|were)? ?too (long|large)"
-    r"|too many (input )?tokens|reduce the length|maximum (number of tokens|prompt length)",
+    r"|too many (input )?tokens|reduce the length|maximum (number of tokens|prompt length)|range of input length",
     re.IGNORECASE,
 )
+_WRONG_CONFIG = re.compile(
+    r"api[ _-]?key (is )?(not valid|invalid|expired)|invalid api[ _-]?key|not a valid model", re.I
+)
+_WAIT = re.compile(r"(?:try again|retry) (?:in|after) (\d+(?:\.\d+)?) ?(ms|milliseconds|s|seconds?)\b", re.IGNORECASE)
+_DELAY = re.compile(r"(\d+(?:\.\d+)?)s")  # of Google's RetryInfo
 _FILTERED = re.compile(
     r"content[ _](filter|policy|management)|moderation|flagged|inappropriate|policyviolation|data_inspection",
     re.IGNORECASE,
@@ -38,8 +44,11 @@ _FILTERED = re.compile(
 _FLAWS = {
     **dict.fromkeys(("length", "max_tokens", "model_length", "model_context_window_exceeded"), "length"),
     **dict.fromkeys(("content_filter", "safety", "refusal", "recitation"), "content_filter"),
+    **dict.fromkeys(("prohibited_content", "blocklist", "spii", "sensitive"), "content_filter"),  # Gemini, Zhipu
 }
-_BROKEN = ("error", "abort", "insufficient_system_resource")  # as OpenRouter, vLLM and DeepSeek say that it broke off
+# as OpenRouter, vLLM, DeepSeek and Zhipu say that it broke off
+_BROKEN = ("error", "abort", "insufficient_system_resource", "network_error")
+_NOT_ENDED = ("null", "none")  # as some write that there is no reason
 
 
 class TooLong(ProviderError):
@@ -53,7 +62,9 @@ class Answer:
         self._turn, self._emit = question.turn, emit
         self._life = LifeSigns(lambda event: self._emit(event))  # until it is silenced
         self._halves = Halves()
-        self._flaw = ""
+        self._flaw = self._reason = ""
+        self._index: float | None = None  # of the choice that is said
+        self._tokens = 0  # told of so far
         self.said = self.complete = False
         self.begin()
 
@@ -69,7 +80,7 @@ class Answer:
         self._life.came()
         if not self._begun:
             self._begun = True
-            if data.lstrip()[:1] in (b"{", b"["):
+            if data.removeprefix(BOM).lstrip()[:1] in (b"{", b"["):
                 self._unstreamed = bytearray()
         if self._unstreamed is None:
             self._read(data)
@@ -84,7 +95,8 @@ class Answer:
             self._events.feed(self._unstreamed.strip().removeprefix(b"[").removesuffix(b"]"))  # Gemini's errors
         else:
             self._read(b"", at_end=True)
-        if self.complete:
+        if self.complete or self._reason:
+            self._finish(self._reason)
             return
         if not is_whole:
             raise ProviderError("openai", "the answer ended in the middle")
@@ -113,7 +125,7 @@ class Answer:
         for event in events:
             self._intake.took(len(event))
             if event.strip() == b"[DONE]":
-                self._finish("")
+                self._finish(self._reason)
             else:
                 self._events.feed(event)
 
@@ -123,22 +135,37 @@ class Answer:
         if self.complete:  # nothing but the usage is of interest any more
             return
         choices = chunk.get("choices")
-        if (not choices or "error" in chunk) and (error := _error_in(chunk)):
+        choice = self._own(choices)  # there is none beside the usage figures
+        if (not choices or "error" in chunk or "error" in choice) and (error := _error_in(chunk) or _error_in(choice)):
             raise _stream_error(error)
-        choice = first(choices)  # there is none beside the usage figures
-        delta = record(choice.get("delta")) or record(choice.get("message"))
+        delta = record(choice.get("delta")) or (record(choice.get("message")) if not self.said else {})
         if content := delta.get("content"):
             self._say(self._halves.join(_spoken(content)))
-        if delta.get("tool_calls") or delta.get("function_call"):
+        if calls := delta.get("tool_calls") or delta.get("function_call"):
             self._life.at_work(True)
         if delta.get("refusal"):
             self._flaw = "refusal"
-        if reason := text(choice.get("finish_reason")):
-            self._finish(reason)
+        reason = _ended(choice.get("finish_reason") or choice.get("finishReason"))
+        # Gemini and what stands before it end each chunk: only one that carries nothing is the last
+        if (reason or self._reason) and not (content or calls or delta.get("reasoning_content")):
+            self._finish(reason or self._reason)
+        self._reason = reason or self._reason
+
+    def _own(self, choices: Any) -> dict[str, Any]:
+        """Of several answers the one that began."""
+        for choice in map(record, items(choices)):
+            index = number(choice.get("index"))
+            if self._index is None:
+                self._index = index
+            if index is None or index == self._index:
+                return choice
+        return {}
 
     def _tell_usage(self, usage: Any) -> None:
-        if (tokens := number(record(usage).get("total_tokens"))) and tokens >= 1:
-            self._life.emit(Usage(int(tokens)))
+        """Some tell of all so far with each chunk."""
+        if (tokens := number(record(usage).get("total_tokens"))) and tokens >= self._tokens + 1:
+            told, self._tokens = self._tokens, int(tokens)
+            self._life.emit(Usage(self._tokens - told))
 
     def _say(self, words: str) -> None:
         if words:
@@ -163,11 +190,13 @@ def refusal(status: int, body: str, retry_after_s: float) -> ProviderError:
     except (ValueError, RecursionError):
         error = body
     code, reason = _code(error), _reason(error)
+    retry_after_s = retry_after_s or _wait_s(error)
     if status == 413 or _is_too_long(code, reason):
         return TooLong("openai", f"answered {status}: {_short(reason)}", Remedy.REFUSED)
     if status in (400, 403) and _FILTERED.search(f"{code} {reason}"):
         return ProviderError("openai", f"answered {status}: what was said is not allowed", Remedy.REFUSED)
-    return refused("openai", status, reason, _ERROR_CODES.get(code), retry_after_s=retry_after_s, of_request=True)
+    remedy = _ERROR_CODES.get(code) or (Remedy.CONFIG if _WRONG_CONFIG.search(reason) else None)
+    return refused("openai", status, reason, remedy, retry_after_s=retry_after_s, of_request=True)
 
 
 def _stream_error(error: Any) -> ProviderError:
@@ -175,7 +204,7 @@ def _stream_error(error: Any) -> ProviderError:
     code, reason = _code(error), _short(_reason(error))
     if _is_too_long(code, reason):
         return TooLong("openai", f"an error in the answer: {reason}", Remedy.REFUSED)
-    remedy = _ERROR_CODES.get(code, Remedy.RETRY)
+    remedy = _ERROR_CODES.get(code) or (Remedy.CONFIG if _WRONG_CONFIG.search(reason) else Remedy.RETRY)
     if code.isdecimal() and len(code) == 3:
         remedy = remedy_of_status(int(code), of_request=True)
     if _FILTERED.search(f"{code} {reason}"):
@@ -186,10 +215,35 @@ def _stream_error(error: Any) -> ProviderError:
 def _error_in(answer: dict[str, Any]) -> Any:
     """What an object says went wrong, in the shapes of OpenAI and Ollama, vLLM, FastAPI; None if it is no error."""
     if error := answer.get("error"):
-        return error
+        return error if error is not True else answer
     if "error" in (answer.get("object"), answer.get("type")):
         return answer
-    return str(answer["detail"]) if answer.get("detail") and "choices" not in answer else None
+    if "choices" in answer or "delta" in answer:
+        return None
+    if answer.get("detail"):
+        return str(answer["detail"])
+    if errors := items(answer.get("errors")):
+        return errors[0]
+    is_error = any(answer.get(key) for key in ("code", "error_code")) and _reason(answer)
+    return answer if is_error else None
+
+
+def _ended(reason: Any) -> str:
+    """Why it has ended, as it is compared; empty: it has not."""
+    if not reason:
+        return ""
+    name = text(reason).lower().partition(":")[0].strip()
+    return "" if name in _NOT_ENDED else name
+
+
+def _wait_s(error: Any) -> float:
+    """What the text of a refusal says of how long to wait, where its head does not."""
+    for detail in map(record, items(record(error).get("details"))):
+        if found := _DELAY.fullmatch(text(detail.get("retryDelay"))):
+            return float(found[1])
+    if found := _WAIT.search(_reason(error)):
+        return float(found[1]) / (1000 if found[2].lower().startswith("m") else 1)
+    return 0.0
 
 
 def _code(error: Any) -> str:
@@ -205,7 +259,8 @@ def _code(error: Any) -> str:
 
 def _reason(error: Any) -> str:
     details = record(error)
-    return (text(details.get("message")) or text(details.get("type"))) if details else str(error)
+    found = (text(details.get(key)) for key in ("message", "error_msg", "type"))
+    return next(filter(None, found), "") if details else str(error)
 
 
 def _short(reason: str) -> str:

@@ -24,6 +24,7 @@ CONNECT_S = 5.0  # for TCP, TLS and the handshake; a call's own `connect_ms` is 
 BEARABLE_S = 10.0  # longer than that nobody waits on the telephone, whatever is said to pass the time
 _DETAIL_CHARS = 200
 _CONFIG_STATUSES = (401, 403, 404, 405, 410)  # the key, the model, the address
+_SECONDS = re.compile(r"(\d+(?:\.\d+)?|inf)\s*s?(?:,|$)")  # "3s" and "3, 3" are no HTTP, and sent
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _WEBSOCKET_SCHEMES = {"http": "ws", "https": "wss"}
 
@@ -131,8 +132,8 @@ def retry_after_s(headers: Mapping[str, str]) -> float:
     with suppress(ValueError):
         return _sane(float(headers.get("retry-after-ms", "")) / 1000)
     value = headers.get("retry-after", "").strip()
-    with suppress(ValueError):
-        return _sane(float(value))
+    if found := _SECONDS.match(value):
+        return _sane(float(found[1]))
     with suppress(ValueError, TypeError):
         at = parsedate_to_datetime(value)
         return _sane((at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())

@@ -9,7 +9,7 @@ import pytest
 
 from actors.errors import ProviderError, Remedy
 from actors.providers.openai import CONTINUE, OpenAiLlm, OpenAiOptions
-from actors.providers.openai_answer import Answer
+from actors.providers.openai_answer import Answer, refusal
 from actors.providers.spec import Answered, ChatMessage, Question, SessionFailed, Token, Usage
 from actors.wording import Digits, Wording
 from tests.fakes.emitted import Emitted
@@ -394,3 +394,20 @@ async def test_openai_itself_needs_one(monkeypatch):
     with pytest.raises(ProviderError, match="OPENAI_API_KEY is not set"):
         await llm.open()
     llm.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "remedy", "wait_s"),
+    [
+        (400, '{"error":{"code":400,"message":"API key not valid."}}', Remedy.CONFIG, 0.0),
+        (400, '{"error":{"message":"x is not a valid model ID","code":400}}', Remedy.CONFIG, 0.0),
+        (400, '{"error":{"message":"temperature does not ...","code":"unsupported_value"}}', Remedy.CONFIG, 0.0),
+        (400, '{"error":{"message":"what is this?"}}', Remedy.REFUSED, 0.0),
+        (429, '{"error":{"message":"no","details":[{}, {"retryDelay":"3s"}]}}', Remedy.THROTTLED, 3.0),
+        (429, '{"error":{"message":"Limit reached. Please try again in 2.5s. See x"}}', Remedy.THROTTLED, 2.5),
+        (429, '{"error":{"message":"Please retry after 850 milliseconds."}}', Remedy.THROTTLED, 0.85),
+    ],
+)
+def test_what_a_refusal_says_in_words(status: int, body: str, remedy: Remedy, wait_s: float):
+    error = refusal(status, body, 0.0)
+    assert (error.remedy, error.retry_after_s) == (remedy, wait_s)

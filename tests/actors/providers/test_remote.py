@@ -115,6 +115,8 @@ def http_date(in_s: float) -> str:
         ({"retry-after": "3"}, 3.0),
         ({"retry-after": " 0.5 "}, 0.5),
         ({"retry-after-ms": "1500", "retry-after": "2"}, 1.5),
+        ({"retry-after": "3s"}, 3.0),
+        ({"retry-after": "3, 3"}, 3.0),
         ({"retry-after-ms": "soon", "retry-after": "2"}, 2.0),
         *(({"retry-after": value}, 0.0) for value in ("", "-1", "nan", "soon", "Mon, 99 Foo", http_date(-60))),
         ({"retry-after": "inf"}, 86_400.0),
