@@ -88,6 +88,7 @@ class Context:
     audio_ms: float = 0.0  # emitted
     segment_ms: float = 0.0  # of it, when the first segment owed began
     words: tuple[Word, ...] = ()  # to go with the audio that comes next
+    flushed: float | None = None  # the id of the last flush that is done
 
     @property
     def may_have_expired(self) -> bool:
@@ -200,7 +201,7 @@ class CartesiaTts(TtsSession):
         elif kind == "timestamps":
             _add_words(context, record(message.get("word_timestamps")))
         elif kind == "flush_done":
-            self._on_flushed(context)
+            self._on_flushed(context, number(message.get("flush_id")))
         elif kind == "error" and not context.may_have_expired:
             raise _error(message)
         elif kind in ("done", "error"):
@@ -211,7 +212,10 @@ class CartesiaTts(TtsSession):
             context.spoke, context.reached = True, len(context.owed)
             self._emit_audio(context, context.owed[0][0], context.convert.convert(payload))
 
-    def _on_flushed(self, context: Context) -> None:
+    def _on_flushed(self, context: Context, flush: float | None) -> None:
+        if flush is not None and flush == context.flushed:
+            return  # said twice
+        context.flushed = flush
         context.reached = 0  # whether it has the next one is not known before that one's audio
         if context.owed:
             self._end_segment(context)
@@ -289,5 +293,6 @@ def _error(message: dict[str, Any]) -> ProviderError:
     remedy = _ERROR_CODES.get(str(message.get("error_code")))
     if remedy is None:
         remedy = Remedy.RETRY if status is None else remedy_of_status(int(status), of_request=True)
-    reason = f"{text(message.get('title') or message.get('error_code')) or 'an error'}: {text(message.get('message'))}"
+    title = text(message.get("title")) or text(message.get("error_code")) or "an error"
+    reason = f"{title}: {text(message.get('message')) or text(message.get('error'))}"
     return ProviderError("cartesia", " ".join(reason.split())[:200].rstrip(": "), remedy)
