@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from actors.media import g711
 from actors.media.audio import FRAME_MS, AudioFormat, Encoding
-from actors.media.speech import STAY
+from actors.media.speech import DOUBT, START, STAY
 from actors.media.vad import WINDOW_MS, WINDOW_SAMPLES
 from config.assistant import Echo
 
@@ -178,7 +178,8 @@ class EchoGuard:
             self.until_ms = self._played.until_ms + self._longest_ms
 
     def judge(self, probability: float, window: bytes, end_ms: float) -> float:
-        """The probability that a window which has arrived until `end_ms` holds the caller's voice: 0 for an echo."""
+        """The probability that a window which has arrived until `end_ms` holds the caller's voice: 0 for an echo, DOUBT
+        where it may be a voice that begins."""
         came = self._came
         if came and end_ms - came[-1][0] > _BREAK_MS:
             came.clear()  # what was before says nothing about how what came now rises and falls
@@ -190,7 +191,8 @@ class EchoGuard:
             if self._is_echo(window_level_db(window), end_ms):
                 self.held_back += 1
                 self._doubt = True
-                probability = 0.0
+                is_onset = probability >= START and self.echo_delay_ms is None  # perhaps: no echo was found here so far
+                probability = DOUBT if is_onset else 0.0
             else:
                 self._caller = True
         if self._unlearnt >= REST_WINDOWS or (self._doubt and self._unlearnt >= LEARN_WINDOWS):

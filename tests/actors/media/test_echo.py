@@ -116,6 +116,23 @@ async def test_a_caller_is_heard_through_the_echo(vad, level_db, at_ms):
     assert line.voices_ms[0] == pytest.approx(at_ms, abs=200)
 
 
+async def test_where_no_echo_was_found_a_caller_is_heard_as_soon_as_without_the_guard(vad):
+    """However his frames lie in the VAD's windows: a voice begins softly, and its first window may be in doubt."""
+
+    def told_after_ms(number, **options):
+        line, played, said = Line(vad, **options), phrases(3), samples(voice(500, 190)) * 0.5
+        line.play(played)
+        line.run(np.zeros(160 * (50 + number)))
+        for frame in range(0, len(said), 160):
+            line.run(said[frame : frame + 160])
+            if line.voices_ms:
+                return frame // 8
+        return 500
+
+    later = [told_after_ms(phase) - told_after_ms(phase, enabled=False) for phase in range(8)]
+    assert sorted(later)[4] == 0 and max(later) <= 40  # where the second window is soft, too
+
+
 async def test_a_caller_who_speaks_when_we_have_spoken_may_whisper(vad):
     line, played = Line(vad), phrases(2)
     said = 0.1 * phrases(1, pitch_hz=190, seed=7)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.media.speech import START, STAY, SpeechDetector, SpeechEnded, SpeechStarted
+from actors.media.speech import DOUBT, START, STAY, SpeechDetector, SpeechEnded, SpeechStarted
 from config.assistant import Endpointing
 
 LOUD, UNSURE, QUIET = 0.9, (START + STAY) / 2, 0.1
@@ -62,3 +62,15 @@ def test_it_hears_a_second_sentence():
         SpeechStarted,
         SpeechEnded,
     ] * 2
+
+
+def test_a_voice_in_doubt_begins_nothing_but_belongs_to_what_begins_behind_it():
+    assert events((DOUBT, 100)) == []
+    assert events((QUIET, 10), (LOUD, 8), (QUIET, 100)) == []
+    assert events((QUIET, 10), (DOUBT, 1), (LOUD, 8)) == [SpeechStarted(100)]
+    assert events((QUIET, 10), (DOUBT, 50), (LOUD, 8)) == [SpeechStarted(590)]  # of them the last one
+    assert events((QUIET, 10), (DOUBT, 1), (QUIET, 1), (LOUD, 8), (QUIET, 100)) == []
+
+
+def test_a_voice_in_doubt_ends_speech_as_silence_does():
+    assert events((LOUD, 50), (DOUBT, 200)) == [SpeechStarted(0), SpeechEnded(500)]
