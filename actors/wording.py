@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 REPEATED = 3  # so many figures in a row, that were pressed as keys, are a repetition and not a coincidence
-_FIGURES = re.compile(rf"\d(?:[\s,.\-]{{0,3}}\d){{{REPEATED - 1},}}")
+_FIGURES = re.compile(rf"\d(?:[\W_]{{0,3}}\d){{{REPEATED - 1},}}")
 
 
 class Digits:
@@ -48,14 +48,20 @@ class Digits:
         """The text without what it repeats of them in figures, as an assistant does that reads a number back."""
 
         def hide(run: re.Match[str]) -> str:
-            figures = "".join(filter(str.isdigit, run.group()))
-            return f"[{len(figures)} keys]" if figures in self._keys or self._keys in figures else run.group()
+            figures = _figures(run.group())
+            return f"[{len(figures)} keys]" if figures in keys or keys in figures else run.group()
 
-        return _FIGURES.sub(hide, text) if len(self._keys) >= REPEATED else text
+        keys = _figures(self._keys)
+        return _FIGURES.sub(hide, text) if len(keys) >= REPEATED else text
 
     def last(self, count: int) -> Digits:
         """The end of them."""
         return Digits(self._keys[-count:] if count > 0 else "")
+
+
+def _figures(text: str) -> str:
+    """Those of any script, as they are on a keypad."""
+    return "".join(str(int(character)) for character in text if character.isdecimal())
 
 
 @dataclass(frozen=True, slots=True)

@@ -257,8 +257,8 @@ class AssistantConfig(Model):
             if not prompt:
                 yield Problem(("idle", "prompts", index), "says nothing: leave it out", fatal=False)
         for index, word in enumerate(self.barge_in.ignored_words or ()):
-            if len(word.split()) != 1:
-                yield Problem(("barge_in", "ignored_words", index), f"{word!r:.40} is not one word", fatal=False)
+            if not re.search(r"\w", word):
+                yield Problem(("barge_in", "ignored_words", index), f"{word!r:.40} is no word", fatal=False)
 
     def _texts(self) -> Iterator[tuple[Where, str]]:
         """All that is said in these words."""

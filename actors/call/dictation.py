@@ -21,6 +21,8 @@ SLACK_MS = 100.0  # a voice is reported as ended so long after its end: words th
 MOST_CHARACTERS = 10_000  # of one result; of more the end counts
 LATE_MS = 250.0  # a final that ends so little after a settled turn belongs to it
 
+_NO_WORDS = re.compile(r"[\W_]*|\s*(?:\[[^\]]*\]|\([^)]*\)|<[^>]*>|\*[^*]*\*|[♪♫][^♪♫]*[♪♫])[\s.]*")
+
 Told = Transcript | TurnEnded
 
 
@@ -88,7 +90,7 @@ class Dictation:
     def interim(self, event: Interim, unsent_ms: float = 0.0) -> list[Told]:
         end_ms = self._callers_ms(self.fed_ms - unsent_ms if event.end_ms is None else event.end_ms)
         self._alive = True
-        text = event.text[-MOST_CHARACTERS:]
+        text = heard_words(event.text)
         if text and self._is_settled(end_ms, text, event.end_ms is not None):
             return []
         text = self._without_known(text)
@@ -98,7 +100,7 @@ class Dictation:
 
     def final(self, text: str, session_ms: float) -> list[Told]:
         """An empty one confirms the words that there are."""
-        end_ms, text = self._callers_ms(session_ms), text[-MOST_CHARACTERS:]
+        end_ms, text = self._callers_ms(session_ms), heard_words(text)
         if text and text == self._final[0] and end_ms <= self._final[1]:
             return []  # said twice
         self._final = (text, end_ms)
@@ -188,6 +190,11 @@ class Dictation:
                 break
             shift = shift_ms
         return session_ms + shift
+
+
+def heard_words(text: str) -> str:
+    """The words of a result: marks alone are none, nor is what a recognizer notes down, such as `[BLANK_AUDIO]`."""
+    return "" if _NO_WORDS.fullmatch(text[-MOST_CHARACTERS:]) else text[-MOST_CHARACTERS:].strip()
 
 
 def plain_words(text: str) -> list[str]:

@@ -90,3 +90,18 @@ def test_a_wording_is_cut_from_its_beginning(most: int, left: str):
 def test_what_is_read_back_in_figures_is_hidden(said: str, stored: str):
     assert Digits(PIN).hidden_in(said) == stored
     assert Digits("7").hidden_in("You pressed 7.") == "You pressed 7."
+
+
+@pytest.mark.parametrize(
+    ("keys", "text", "hidden"),
+    [
+        ("4711", "You pressed 4711, or 4, 7, 1, 1.", "You pressed [4 keys], or [4 keys]."),
+        ("12*34#", "So 12*34# it is: 1234.", "So [4 keys]# it is: [4 keys]."),
+        ("4711", "4 \u2013 7 / 1 \u2022 1 and (4)(7)(1)(1)", "[4 keys] and ([4 keys])"),
+        ("4711", "\u0967 \u096a\u096d\u0967\u0967 \uff14\uff17\uff11\uff11", "[9 keys]"),
+        ("*9#", "It is 999 or 2024.", "It is 999 or 2024."),
+        ("4711", "Room 12 is open from 9 to 17, in 2024.", "Room 12 is open from 9 to 17, in 2024."),
+    ],
+)
+def test_what_repeats_them_in_figures_is_hidden(keys: str, text: str, hidden: str):
+    assert Digits(keys).hidden_in(text) == hidden

@@ -257,3 +257,13 @@ def test_a_late_end_of_turn_does_not_end_the_next_one():
     feed(dictation, 1500, 2000, voiced=True)
     dictation.interim(Interim("and", 1900.0))
     assert dictation.end_of_turn() == []
+
+
+@pytest.mark.parametrize("nothing", ["   ", ".", " … ", "[BLANK_AUDIO]", "(coughs)", "<noise>.", "*sigh*", "♪ ♪"])
+def test_marks_and_notes_are_no_words(nothing: str):
+    dictation = opened()
+    feed(dictation, 0, 2000, voiced=True)
+    assert dictation.interim(Interim(nothing, 500.0)) == [Transcript("", False, 500.0)]
+    assert dictation.final(nothing, 1000.0) == [Transcript("", True, 1000.0)]
+    dictation.interim(Interim("(hello) you", 1500.0))
+    assert dictation.final(nothing, 2000.0) == [Transcript("(hello) you", True, 2000.0)]

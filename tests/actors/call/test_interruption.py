@@ -280,6 +280,8 @@ def test_what_is_repeated_may_be_cut_or_taken_over_once_more():
         ("th-TH", "ค่ะ ค่ะ"),
         ("ru-RU", "ага, угу"),
         ("xx", "mhm"),
+        ("en", "I see, of course"),
+        ("hi-IN", "ठीक है"),
     ],
 )
 def test_a_listeners_words_interrupt_nothing_however_long_they_sound(language: str, words: str, lasts_s: float):

@@ -37,13 +37,31 @@ def test_no_word_of_a_language_is_meant_to_be_heard(language: str):
         ("th", "ค่ะ", 0),
         ("ar", "نعم", 0),
         ("ar", "لا", 1),
+        ("en", "Yes, sure. Alright!", 0),
+        ("en", "Oh, I see. Got it, of course.", 0),
+        ("en", "I want", 2),
+        ("en", "I see a problem", 2),
+        ("es", "Claro que sí, muy bien.", 0),
+        ("es", "muy mal", 2),
+        ("fr", "Ah bon ? Bien sûr, c’est ça.", 0),
+        ("de", "Ach so, alles klar.", 0),
+        ("hi", "ठीक है, अच्छा जी", 0),
+        ("ur", "ٹھیک ہے", 0),
+        ("fa", "بله، درسته", 0),
+        ("pt-BR", "Tá bom, entendi.", 0),
     ],
 )
 def test_how_many_words_are_meant_to_be_heard(language: str, text: str, words: int):
     assert listening(language, None).count(text) == words
 
 
-@pytest.mark.parametrize(("interim", "words"), [("u", 0), ("uh-h", 0), ("ye", 0), ("yeah st", 1), ("st", 1), ("no", 1)])
+@pytest.mark.parametrize(
+    ("interim", "words"),
+    [
+        *(("u", 0), ("uh-h", 0), ("ye", 0), ("yeah st", 1), ("st", 1), ("no", 1)),
+        *(("I", 0), ("yeah I s", 0), ("I see t", 1), ("of cour", 0), ("I x", 2)),
+    ],
+)
 def test_the_last_word_of_an_interim_may_become_one(interim: str, words: int):
     assert listening("en", None).count(interim, unfinished=True) == words
 
@@ -52,3 +70,4 @@ def test_the_words_may_be_told():
     assert Listening(()).count("yeah") == 1
     assert Listening(["gotcha", "i-see"]).count("Gotcha, I see. Isee!") == 0
     assert listening("en", ("ok",)).count("yeah ok") == 1
+    assert listening("en", ("go on",)).count("go on, go") == 1
