@@ -94,12 +94,12 @@ class Unrepeated:
     Letters and figures are compared, so that neither marks nor other places to cut make a difference."""
 
     def __init__(self, said: str) -> None:
-        self._left = _letters(said)
+        self._left = _alphanumeric(said)
         self._held: list[str] = []  # may be the beginning of a repetition
 
     def feed(self, clause: str) -> list[str]:
         """What is to be said of the next clause, and of those that were held."""
-        letters = _letters(clause)
+        letters = _alphanumeric(clause)
         if self._left and self._left.startswith(letters):
             self._held.append(clause)
             self._left = self._left[len(letters) :]
@@ -122,7 +122,7 @@ def _thinks_aloud(clause: str) -> bool:
     return any(part in text for part in _IN_A_THOUGHT) and _THINKS_ALOUD.search(text) is not None
 
 
-def _letters(text: str) -> str:
+def _alphanumeric(text: str) -> str:
     return "".join(filter(str.isalnum, text.casefold()))
 
 
@@ -131,5 +131,5 @@ def _behind(text: str, count: int) -> str:
     for index, letter in enumerate(text):
         if count <= 0 and (letter.isspace() or letter.isalnum()):
             return text[index:].strip()
-        count -= len(_letters(letter))
+        count -= len(_alphanumeric(letter))
     return ""
