@@ -5,7 +5,7 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.call.plain import MAX_HELD, Plain
+from actors.call.plain import _MAY_BE_A_MARK, _ORDINARY_MARKS, MAX_HELD, Plain, is_word
 
 THOUGHTS = [
     ("<think>I should greet.\nYes.</think>Hello there.", "Hello there."),
@@ -145,3 +145,26 @@ def test_it_is_the_same_however_the_tokens_come(text: str, size: int):
     pieces = [text[i : i + size] for i in range(0, len(text), size)]
     assert plain(pieces) == plain([text])
     assert len(plain(pieces)) <= len(text) + 2 * text.count("\n") + 2
+
+
+def test_no_mark_begins_with_what_a_word_is_made_of():
+    """Words take a short way, past all rules: but for those of an address."""
+    letters = [chr(code) for code in range(0xE00) if is_word(chr(code))]
+    assert len(letters) > 1000
+    assert {letter for letter in letters if _MAY_BE_A_MARK.search(f".{letter} ", 1)} <= {"h", "w"}
+    assert not any(_MAY_BE_A_MARK.search(f"a{mark}", 1) for mark in _ORDINARY_MARKS)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [" word", "word", " 5", "7", " h", "ttps", "://x.y", " www", ".", ",", "?", "**", "# ", "\n", " "]
+        )
+    )
+)
+def test_the_short_way_of_words_leads_to_the_same_text(tokens: list[str]):
+    quick, thorough = Plain(), Plain()
+    thorough._is_ordinary = lambda piece: False
+    for token in tokens:
+        assert quick.feed(token) == thorough.feed(token)
+    assert quick.end() == thorough.end()
