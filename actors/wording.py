@@ -44,12 +44,14 @@ class Digits:
         """What a language model is told."""
         return f"pressed {' '.join(self._keys)}"
 
-    def hidden_in(self, text: str) -> str:
-        """The text without what it repeats of them in figures, as an assistant does that reads a number back."""
+    def hidden_in(self, text: str, fewest: int = REPEATED) -> str:
+        """The text without what it repeats of them in figures, as an assistant does that reads a number back; runs of
+        fewer are left."""
 
         def hide(run: re.Match[str]) -> str:
             figures = _figures(run.group())
-            return f"[{len(figures)} keys]" if figures in keys or keys in figures else run.group()
+            is_theirs = len(figures) >= fewest and (figures in keys or keys in figures)
+            return f"[{len(figures)} keys]" if is_theirs else run.group()
 
         keys = _figures(self._keys)
         return _FIGURES.sub(hide, text) if len(keys) >= REPEATED else text

@@ -29,6 +29,10 @@ _LACKING = {
     "cs": "č Č tel Tel ul Ul nám p pí Ing ing MUDr JUDr Mgr prof Prof",
     "hi": "डॉ श्री श्रीमती प्रो कु",
     "th": "นพ พญ ดร ผศ รศ ศ น ร ถ",
+    "vi": "TP Tp Q P ThS TS PGS GS BS KS ĐT",
+    "ro": "Dl Dna Dra dl dna str Str bd Bd bl Bl nr tel Tel",
+    "id": "Bpk Jl Sdr Sdri Kel Kec Kab Prov Yth No Tel telp Telp",
+    "hu": "u út krt tel Tel pl Pl ill sz em",
     "tr": "Dr Prof Doç Av Sok Cad Mah No Tel Sn",
 }
 _ALSO_AT_THE_END = {  # of a sentence; in small letters, whatever they have

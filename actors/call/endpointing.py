@@ -110,11 +110,12 @@ class Endpointing:
             return
         if self._hearing.voice and not self._hearing.turn_text and not self._keys:
             return  # an answer that was late: the caller has begun anew
+        before_keys = self._hearing.begun_before(self._keys.began_s)
         words, began_s, voice_ms = self._hearing.take_turn(self._scene.now)
         if words and self._hearing.voice:  # the transcriber has heard the end of it before the VAD
             self._speaking.latency.caller_done(self._scene.now)
         if self._keys:
-            self._ask_with_keys(words, began_s)
+            self._ask_with_keys(words, before_keys, began_s)
         elif self._speaking.was_cut_for(words):
             self._speaking.repeat()  # what seemed to be words, or others than these, has interrupted us
         elif words:
@@ -126,9 +127,11 @@ class Endpointing:
         else:
             self._scene.feed(Input.REST)
 
-    def _ask_with_keys(self, words: str, began_s: float) -> None:
+    def _ask_with_keys(self, words: str, before_keys: str, began_s: float) -> None:
         """A question by itself: what was asked before it and has no answer yet stays what it is."""
         self._history.remember_caller(self._scene.turn)
         keys, keys_began_s = self._keys.take(), self._keys.began_s
-        said = (keys, words) if keys_began_s <= began_s else (words, keys)
-        self._speaking.ask(Wording.of(*said), min(began_s, keys_began_s))
+        if not words.startswith(before_keys):
+            before_keys = words  # not all was confirmed
+        after_keys = words[len(before_keys) :].strip()
+        self._speaking.ask(Wording.of(before_keys, keys, after_keys), min(began_s, keys_began_s))

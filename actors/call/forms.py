@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import regex
 
+from actors.call.abbreviations import ORDINALS_BY_PERIOD
 from config.assistant import OWN_TEXTS, AssistantConfig, Speech
 from config.languages import address_marks, base_language, spells_numbers
 
@@ -43,8 +44,18 @@ _NO_PHONE = (  # dates, sums, years from and to
     r"(?!(?:1\d|20)\d\d\s?[-\u2013]\s?(?:1\d|20)\d\d(?!\d))"
 )
 _PHONE = regex.compile(
-    rf"(?<![{_LETTER}.,:/@{''.join(_CODES)}]){_NO_PHONE}(?P<plus>\+)?\(?\d(?:[\s\u00a0().\-/\u2010-\u2013]{{0,3}}\d){{5,19}}"
+    rf"(?<![{_LETTER}.,:/@{''.join(_CODES)}]){_NO_PHONE}(?P<plus>\+)?\(?\d(?:(?:[\s\u00a0()\-/\u2010-\u2013]|\.(?=\d)){{0,3}}\d){{5,19}}"
     rf"(?![{_LETTER}@/]|[.,:]\d)"
+)
+_SCALE = (  # behind a sum: all of it is one number
+    r"\s?(?:[KMB]\b|(?:thousand|[mb]n|[mbtr]{1,2}illi(?:on|ard)\w*|mille|mil|mio|mrd|mld|milh\w+|bilh\w+|mill[oó]n\w*)\b"
+    r"|[\u5343\u4e07\u842c\u4ebf\u5104]|lakhs?\b|crores?\b)"
+)
+# What a voice reads better as it is written: sums of a scale, from and to, or of less than one; telephone numbers.
+_LEFT = regex.compile(
+    rf"(?:{_SIGN}|\b(?:{_NAMES}))\s?{_FIGURES}(?:{_SCALE}|\s?[-\u2013]\s?\d+(?:[.,]\d+)*)|(?:{_SIGN})\s?0[.,]\d+"
+    rf"|(?=\+\d|0\d|\(\d|\d{{2,}}[ -]\d)(?>{_PHONE.pattern})",
+    regex.I,
 )
 _ADDRESS = regex.compile(
     r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+|(?<![\w.@/])(?:[\w-]+\.)+\p{L}{2,24}(?:/[\w./#?=&%~+-]*[\w/])?(?![\w@])"
@@ -67,6 +78,15 @@ _YEARS = ("en", "de", "nl", "sv", "da", "nb")  # 1999 is nineteen ninety-nine
 def forms(speech: Speech, language: str) -> tuple[Form, ...]:
     """What is done with each clause, in this order."""
     return _forms(speech.addresses, speech.phone_numbers, speech.numbers, language)
+
+
+def _outside(left: regex.Pattern[str], form: Form, text: str) -> str:
+    """The form of all but what is left as it is."""
+    parts, at = [], 0
+    for found in left.finditer(text):
+        parts += [form(text[at : found.start()]), found[0]]
+        at = found.end()
+    return "".join(parts) + form(text[at:])
 
 
 def own_texts_said(assistant: AssistantConfig) -> AssistantConfig:
@@ -120,6 +140,10 @@ class Numbers:
     def __init__(self, language: str) -> None:
         self._tag, self._language = language.replace("_", "-"), base_language(language)
         self._decimal = "," if "," in self._format("{n,number}", Decimal("1.5")) else "."
+        # "am 5. Mai" has an end that depends on the sentence
+        self._ordinal = (
+            regex.compile(r"(?<![\w.,])\d{1,2}\.(?=\s\p{L})") if base_language(language) in ORDINALS_BY_PERIOD else None
+        )
         self._groups_by_blank = bool(regex.search(r"\s", self._format("{n,number}", 1234567)))
 
     def said(self, text: str) -> str:
@@ -127,6 +151,12 @@ class Numbers:
             return text
         if self._groups_by_blank:
             text = regex.sub(r"(?<=(?<![\d.,])\d{1,3}(?: \d{3})*) (?=\d{3}(?!\d))", "\u00a0", text)
+        return _outside(_LEFT, self._outside_ordinals, text)
+
+    def _outside_ordinals(self, text: str) -> str:
+        return _outside(self._ordinal, self._spelled_out, text) if self._ordinal else self._spelled_out(text)
+
+    def _spelled_out(self, text: str) -> str:
         text = _TIME.sub(self._time, _MONEY.sub(self._money, text))
         if self._language == "en":
             text = _ORDINAL.sub(lambda found: self._spelled(found[1], "spellout,%spellout-ordinal"), text)

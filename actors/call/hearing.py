@@ -56,6 +56,10 @@ class Hearing:
         """Whether there are words, which the caller began to say at this moment or later."""
         return bool(self.text) and (self._words.began_s or 0.0) >= moment_s
 
+    def begun_before(self, moment_s: float) -> str:
+        """The words of this turn that the caller began to say before this moment."""
+        return self._words.begun_before(moment_s)
+
     @property
     def words_beside(self) -> int:
         """How many words were said so far that do not only show that the caller listens."""

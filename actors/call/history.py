@@ -63,6 +63,7 @@ class History:
 
     def hide_keys(self, text: str) -> str:
         """A text of somebody who knows them, such as a model: without the keys that it repeats."""
-        for keys in (*self._pressed, *self.question.keys):
+        pressed = (*self._pressed, *self.question.keys)
+        for keys in pressed:
             text = keys.hidden_in(text)
-        return text
+        return sum(pressed, Digits()).hidden_in(text, fewest=4)  # a PIN may be pressed in two goes

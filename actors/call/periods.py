@@ -22,6 +22,12 @@ _NUMBERED = regex.compile(r"\p{Nd}{1,3}[.)]\Z")
 _LAST_WORD = regex.compile(r"[^\s\p{Ps}\p{Pi}\"']*\Z")
 _NEXT_WORD = regex.compile(r"\s+[^\s\w]*(\w\S*)(\s)?")
 
+_NOON = ("a.m", "p.m", "A.M", "P.M")
+_BEHIND_NOON = regex.compile(  # "5 p.m. Monday", "9 a.m. EST"
+    r"(?:Mon|Tues?|Wed(?:nes)?|Thu(?:rs)?|Fri|Sat(?:ur)?|Sun)(?:day)?s?\b|[ECMP][SD]?T\b|GMT|UTC|[BI]ST\b"
+    r"|(?:Eastern|Central|Mountain|Pacific|Greenwich)\b"
+)
+
 _VOWEL = r"[aeiouyæøœıаеёиоуыэюяіїєαεηιουωάέήίόύώϊϋ]|[^\P{Ll}\u0000-\u007f\u0370-\u052f]"
 _CASED, _CASELESS = r"[\p{Ll}\p{M}]", r"[\p{Lo}\p{M}]"
 # A word in lower case, or of a script without case, by itself: no figure, mark, or letter of another script in it.
@@ -83,6 +89,8 @@ def _last_word(text: str) -> str:
 def _is_short(word: str, following: str, language: str) -> bool:
     """The period belongs to the word."""
     if word in abbreviations(language) or (len(word) == 1 and word.isalpha()):
+        return True
+    if word in _NOON and _BEHIND_NOON.match(following):
         return True
     if word.isdigit():
         return len(word) < 3 and language in ORDINALS_BY_PERIOD

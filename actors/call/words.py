@@ -10,6 +10,9 @@ class Words:
 
     def __init__(self) -> None:
         self._finals: list[str] = []
+        self._begins_s: list[float] = []  # of each final
+        self._next_s = 0.0  # when the voice began that says the words under way
+        self._voice_s: float | None = None  # the last voice of this turn began
         self._interim = ""
         self.finals = 0  # in the whole call
         self.until_ms = 0.0  # of the caller's audio, they are known
@@ -19,14 +22,18 @@ class Words:
         """The first words that come next, if any do, are this voice's."""
         if not self.text:
             self.began_s = now
+        self._voice_s = now
 
     def heard(self, text: str, final: bool, until_ms: float, now: float) -> None:
         self.until_ms = until_ms
         if self.began_s is None and text:  # typed, or said in a voice that the VAD has missed
             self.began_s = now
+        if not self._interim:
+            self._next_s = now if self._voice_s is None else self._voice_s
         if final:
             self.finals += 1
             self._finals.append(text or self._interim)  # an empty one takes no words back
+            self._begins_s.append(self._next_s)
         self._interim = "" if final else text
 
     def forget_interim(self) -> None:
@@ -37,10 +44,17 @@ class Words:
     def text(self) -> str:
         return " ".join(filter(None, (*self._finals, self._interim)))
 
+    def begun_before(self, moment_s: float) -> str:
+        """Those that the caller began to say before this moment: all is what a recognizer has told in one piece."""
+        begun = [text for text, began_s in zip(self._finals, self._begins_s, strict=True) if began_s < moment_s]
+        if self._interim and len(begun) == len(self._finals) and self._next_s < moment_s:
+            begun.append(self._interim)
+        return " ".join(filter(None, begun))
+
     def take(self) -> str:
         """The words, which are forgotten here."""
         text = self.text
-        self._finals, self._interim, self.began_s = [], "", None
+        self._finals, self._begins_s, self._interim, self.began_s, self._voice_s = [], [], "", None, None
         return text
 
     @property
@@ -50,8 +64,9 @@ class Words:
 
     def take_confirmed(self, now: float) -> str:
         """What is not confirmed is the beginning of more words, and will come again with them."""
-        text, rest = self.confirmed, self._interim if self._finals else ""
+        text, rest, voice_s = self.confirmed, self._interim if self._finals else "", self._voice_s
         self.take()
+        self._voice_s = voice_s
         self._interim, self.began_s = rest, now if rest else None
         return text
 

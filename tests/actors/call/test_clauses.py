@@ -90,6 +90,10 @@ SENTENCES = [
         ],
     ),
     ("de", ["Die Fa. Maier ist da.", "Die Fam. Roth auch."]),
+    ("en", ["Open from 9 a.m. EST.", "Come at 5 p.m. Monday.", "It is 3 p.m.", "We close now."]),
+    ("vi", ["TP. H\u1ed3 Ch\u00ed Minh.", "ThS. Nam \u0111ang \u1edf \u0111\u00e2y."]),
+    ("ro", ["Dl. Popescu e pe str. Mare."]),
+    ("id", ["Bpk. Budi di Jl. Merdeka."]),
     ("fr", ["M. Dupont et Mme. Roy sont là.", "Bonjour !", "Ça va ?"]),
     ("it", ["Il sig. Rossi e la dott.ssa Bianchi.", "L'avv. Verdi è qui."]),
     (

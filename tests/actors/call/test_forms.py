@@ -28,6 +28,9 @@ def said(text: str, language: str = "en-US", **speech: object) -> str:
         ("en", "3.5 or -5, room 007", "three point five or minus five, room zero zero seven"),
         ("en", "2026-01-02, 1.2.3, A4, 192.168.0.1, x5y", None),  # no numbers
         ("de-DE", "3,50 \u20ac um 9:30 Uhr", "drei Euro f\u00fcnfzig um neun Uhr drei\u00dfig"),
+        ("en", "Call +1 (555) 010-1234, 555-0123.", None),  # is no sum
+        ("en", "$1.2 billion, $5-10, $0.99, \u20ac3M", None),
+        ("de", "am 5. Mai um 5 Uhr 30", "am 5. Mai um f\u00fcnf Uhr drei\u00dfig"),
         ("de", "10.000.000 St\u00fcck", "zehn Millionen St\u00fcck"),
         ("fr", "1 234 euros \u00e0 9:30", "mille deux cent trente-quatre euros \u00e0 neuf heures trente"),
         ("es", "cuesta $5", "cuesta cinco d\u00f3lares estadounidenses"),
@@ -48,6 +51,7 @@ def test_numbers_in_the_words_of_the_language(language: str, text: str, expected
     ("text", "expected"),
     [
         ("Call +1 (555) 010-1234.", "Call + 1, 5 5 5, 0 1 0, 1 2 3 4."),
+        ("Call 555-0123. 50 of us.", "Call 5 5 5, 0 1 2 3. 50 of us."),
         ("555-0123 or 8005550123", "5 5 5, 0 1 2 3 or 8 0 0, 5 5 5, 0 1 2 3"),
         ("Your code is 123456.", "Your code is 1 2 3, 4 5 6."),
         ("Card 4111111111111111", "Card 4 1 1 1, 1 1 1 1, 1 1 1 1, 1 1 1 1"),
@@ -109,3 +113,8 @@ def test_pronunciations_are_of_whole_words(text: str, expected: str):
     words = {"Nguyen": "win", "SQL": "sequel", "C++": "see plus plus", "New York": "noo york"}
     more = {"\u91cd\u5e86": "\u866b\u5e86", "Stra\u00dfe": "shtrahseh"}
     assert pronounced(Speech(pronunciations={**words, **more}))(text) == expected
+
+
+def test_numbers_in_words_are_the_figures_of_a_telephone_number():
+    said_ = said("Tel. 030 1234567.", "de", numbers="words", phone_numbers="digits")
+    assert said_ == "Tel. null drei null, eins zwei drei vier f\u00fcnf sechs sieben."

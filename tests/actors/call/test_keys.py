@@ -327,3 +327,32 @@ def test_whatever_joins_them_keys_are_only_counted(before, after, most: int):
     assert not [line for line in shown if PIN in line or " ".join(PIN) in line]
     (said,) = [e.text for e in stage.effects if isinstance(e, Said) and "keys" in e.text]
     assert "[pressed 6 keys]" in said
+
+
+def test_words_before_and_after_the_keys_stay_there(stage: Stage):
+    start = stage.now
+    stage.do("voice_started", start * 1000)
+    stage.wait(0.5)
+    stage.do("heard", Transcript("my pin is", False, stage.now * 1000))
+    press(stage, "12")
+    stage.do("voice_ended", stage.now * 1000)
+    stage.do("heard", Transcript("my pin is", True, stage.now * 1000))
+    stage.do("turn_ended")
+    press(stage, "34")
+    stage.do("voice_started", stage.now * 1000)
+    stage.wait(0.5)
+    stage.do("voice_ended", stage.now * 1000)
+    stage.wait(0.4)
+    stage.do("heard", Transcript("thank you", True, stage.now * 1000))
+    stage.do("turn_ended")
+    stage.wait(3)
+    assert asked(stage) == ["my pin is pressed 1 2 3 4 thank you"]
+
+
+def test_a_pin_that_was_pressed_in_two_goes_is_hidden(stage: Stage):
+    for keys in ("47", "11"):
+        press(stage, keys)
+        stage.wait(3)
+        stage.answer("So 4711." if keys == "11" else "And?")
+        stage.speak_out()
+    assert stage.said()[-1] == ("assistant", "So [4 keys].", False)
