@@ -108,7 +108,7 @@ class Endpointing:
         if not self._speaking.delivery.settled:
             self._over = True
             return
-        if self._hearing.voice and not self._hearing.turn_text and not self._keys:
+        if self._hearing.voice and not self._keys and self._says_nothing(self._hearing.turn_text):
             return  # an answer that was late: the caller has begun anew
         before_keys = self._hearing.begun_before(self._keys.began_s)
         words, began_s, voice_ms = self._hearing.take_turn(self._scene.now)
@@ -126,6 +126,9 @@ class Endpointing:
             self._speaking.say(self._assistant.not_understood, Purpose.PROMPT)
         else:
             self._scene.feed(Input.REST)
+
+    def _says_nothing(self, words: str) -> bool:
+        return not words or self._speaking.was_cut_for(words)
 
     def _ask_with_keys(self, words: str, before_keys: str, began_s: float) -> None:
         """A question by itself: what was asked before it and has no answer yet stays what it is."""

@@ -190,6 +190,22 @@ def test_a_goodbye_that_was_cut_for_nothing_still_ends_the_call():
     assert stage.ends() == ["assistant_hung_up"]
 
 
+def test_an_end_of_turn_that_is_late_does_not_take_the_floor_from_a_voice():
+    """The recognizer ends the turn of an "uh-huh" when the caller has begun to say what interrupts."""
+    stage = telling()
+    stage.heard_on_flush = 1000.0
+    stage.do("voice_started", stage.now * 1000)
+    stage.do("heard", Transcript("uh-huh", True, stage.now * 1000))
+    stage.do("heard", Transcript("stop", False, stage.now * 1000))
+    assert stage.floor is Floor.HEARING
+    stage.do("turn_ended")
+    assert stage.floor is Floor.HEARING
+    stage.do("voice_ended", stage.now * 1000)
+    stage.do("heard", Transcript("stop", True, stage.now * 1000))
+    stage.do("turn_ended")
+    assert stage.sent(Ask)[-1].question.history[-1].text == "uh-huh stop"
+
+
 def test_what_was_heard_to_its_end_is_not_repeated():
     stage = telling("Once upon a time.")
     assert not stage.sent(Speak, taken_back(stage, 800.0))
