@@ -121,10 +121,11 @@ class MediaClock:
             for leg in legs:
                 leg.abort()
         for leg in legs:
-            try:
-                leg.tell_heard()
-            except Exception:
-                leg.fail()
+            if leg.inbound.events:
+                try:
+                    leg.tell_heard()
+                except Exception:
+                    leg.fail()
 
     def _count(self, began_ms: float, missed: int) -> None:
         self.stats.ticks += 1

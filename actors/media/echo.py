@@ -5,10 +5,10 @@ its level is held against the loudest that was played in the time from which an 
 was learnt): an echo is weaker by a loss that hardly changes in a call, a caller who interrupts is not. The margin over
 that loss is for what rooms, codecs and small loudspeakers do to an envelope.
 
-The loss is learnt, once or twice a second, from the envelopes of the last 1.5 s: where what came rises and
-falls as what was played did, some time before, it is its echo, and says how loud and how late echoes are on this line.
-What is not alike can only show that echoes are weaker than believed. A caller who speaks is like nothing that was
-played, and teaches nothing. The task is that of an echo suppressor's double-talk detector (ITU-T G.164).
+The loss is learnt, once or twice a second while there are voices, from the envelopes of the last 1.5 s: where what
+came rises and falls as what was played did, some time before, it is its echo, and says how loud and how late echoes are
+on this line. What is not alike can only show that echoes are weaker than believed. A caller who speaks is like nothing
+that was played, and teaches nothing. The task is that of an echo suppressor's double-talk detector (ITU-T G.164).
 
 Levels are dB of full scale, times milliseconds of the media clock. Nothing is measured before the VAD hears a voice.
 """
@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 
 from actors.media import g711
 from actors.media.audio import FRAME_MS, AudioFormat, Encoding
+from actors.media.resample import Samples, to_float
 from actors.media.speech import DOUBT, START, STAY
-from actors.media.vad import WINDOW_MS, WINDOW_SAMPLES
+from actors.media.vad import WINDOW_MS
 from config.assistant import Echo
 
 SILENT_DB = -90.0
@@ -33,36 +34,25 @@ FIRST_GAIN_DB = -16.0  # of an echo, as long as nothing is known about it
 LEAST_GAIN_DB = -26.0  # nobody who talks to us is weaker; a louder echo may come any time, when a loudspeaker is put on
 MOST_GAIN_DB = -12.0  # no caller who speaks as loudly as we do is taken for a louder one, however alike they seem
 MEMORY_WINDOWS = 48  # 1.5 s
-LEARN_WINDOWS, REST_WINDOWS = 16, 32  # between two lessons, while voices are held back and else
+# between two lessons: while voices are held back, while there are voices, and else
+LEARN_WINDOWS, REST_WINDOWS, QUIET_WINDOWS = 16, 32, 64
 ALIKE = 0.6  # correlation of two envelopes: of independent speech rarely above 0.4
 DELAY_STEP_MS = 40
 HOLD_MS = 500  # the VAD goes on for a while after an echo, over a noise that is no louder
 SPREAD_MS = 200  # an echo lasts so much longer than it was learnt: reverberation, jitter, a delay that grows
 LONGEST_PIECE_MS = 1000  # what a voice sends at once is shorter
-_FALL_DB = 2.0  # a lesson
+_FALL_DB, _QUIET_FALL_DB = 2.0, 4.0  # a lesson
 _BREAK_MS = 500
-_MULAW = np.frombuffer(g711.decode(bytes(range(256))), "<i2").astype(np.float32) * np.float32(1 / 32768)
 _LEAST_POWER = 10 ** (SILENT_DB / 10)
 
-Levels = NDArray[np.float32]
+Levels = NDArray[np.float64]
 
 
-def levels_db(power: Levels) -> list[float]:
-    """Mean powers of samples within +-1 as dB of full scale, not below `SILENT_DB`."""
+def levels_db(rows: Samples) -> list[float]:
+    """The level of each row of [N, samples within +-1] as dB of full scale, not below `SILENT_DB`."""
+    power = np.einsum("ij,ij->i", rows, rows) / np.float32(rows.shape[1])
     levels: list[float] = (10 * np.log10(power + _LEAST_POWER)).tolist()
     return levels
-
-
-def window_levels_db(windows: bytes) -> Levels:
-    """The level of each of N x 256 samples, PCM s16le."""
-    samples = np.frombuffer(windows, "<i2").astype(np.float32).reshape(-1, WINDOW_SAMPLES)
-    return np.array(levels_db(np.einsum("ij,ij->i", samples, samples) / np.float32(WINDOW_SAMPLES * 32768.0**2)))
-
-
-def window_level_db(window: bytes) -> float:
-    """The same of one of them, quicker."""
-    samples = np.frombuffer(window, "<i2").astype(np.float32)
-    return 10 * math.log10(float(samples @ samples) / (WINDOW_SAMPLES * 32768.0**2) + _LEAST_POWER)
 
 
 class Played:
@@ -101,7 +91,7 @@ class Played:
         """Frame by frame."""
         self._measure(to_ms)
         first, end = int(from_ms / FRAME_MS) - self._first, int(to_ms / FRAME_MS) + 1 - self._first
-        found = np.full(end - first, SILENT_DB, np.float32)
+        found = np.full(end - first, SILENT_DB)
         known = self._levels[max(0, first) : max(0, end)]
         found[max(0, -first) :][: len(known)] = known
         return found
@@ -129,7 +119,7 @@ class Played:
             frames = [self._samples(piece) for piece in pieces]
             return [10 * math.log10(float(frame @ frame) / len(frame) + _LEAST_POWER) for frame in frames]
         samples = self._samples(b"".join(pieces)).reshape(-1, self._frame_bytes // self._format.sample_bytes)
-        return levels_db(np.einsum("ij,ij->i", samples, samples) / np.float32(samples.shape[1]))
+        return levels_db(samples)
 
     def _forget(self, oldest: int) -> None:
         if oldest - self._first >= len(self._levels):
@@ -142,10 +132,10 @@ class Played:
         missing = -len(payload) % self._frame_bytes
         return payload + self._format.silence(FRAME_MS)[:missing] if missing else payload
 
-    def _samples(self, audio: bytes) -> Levels:
+    def _samples(self, audio: bytes) -> Samples:
         if self._format.encoding is Encoding.MULAW:
-            return _MULAW[np.frombuffer(audio, np.uint8)]
-        return np.frombuffer(audio, "<i2").astype(np.float32) * np.float32(1 / 32768)
+            return g711.to_float(audio)
+        return to_float(audio)
 
 
 class EchoGuard:
@@ -157,9 +147,10 @@ class EchoGuard:
         self.held_back = 0  # windows with a voice that was taken for ours
         self.until_ms = 0.0  # nothing is judged from here on
         self._enabled, self._margin_db, self._longest_ms = options.enabled, options.margin_db, float(options.delay_ms)
+        self._delays_frames = np.arange(0, self._longest_ms, DELAY_STEP_MS) / FRAME_MS
         self._memory_ms = MEMORY_WINDOWS * WINDOW_MS + self._longest_ms + SPREAD_MS
         self._played = Played(wire_format, self._memory_ms)
-        self._came: deque[tuple[float, bytes]] = deque(maxlen=MEMORY_WINDOWS)  # (end ms, audio) of the windows
+        self._came: deque[tuple[float, float]] = deque(maxlen=MEMORY_WINDOWS)  # (end ms, level) of the windows
         self._voices = self._unlearnt = 0  # windows with a voice, and all, since the last lesson
         self._hold_ms, self._hold_db = 0.0, SILENT_DB  # an echo was so loud until then
         self._caller = False  # one of them was the caller's
@@ -177,27 +168,32 @@ class EchoGuard:
             self._played.cut(now_ms)
             self.until_ms = self._played.until_ms + self._longest_ms
 
-    def judge(self, probability: float, window: bytes, end_ms: float) -> float:
+    def judge(self, probability: float, level_db: float, end_ms: float) -> float:
         """The probability that a window which has arrived until `end_ms` holds the caller's voice: 0 for an echo, DOUBT
         where it may be a voice that begins."""
         came = self._came
         if came and end_ms - came[-1][0] > _BREAK_MS:
             came.clear()  # what was before says nothing about how what came now rises and falls
-        came.append((end_ms, window))
-        self._played.forget(end_ms - self._memory_ms)
+        came.append((end_ms, level_db))
         self._unlearnt += 1
         if probability >= STAY:
             self._voices += 1
-            if self._is_echo(window_level_db(window), end_ms):
+            if self._is_echo(level_db, end_ms):
                 self.held_back += 1
                 self._doubt = True
                 is_onset = probability >= START and self.echo_delay_ms is None  # perhaps: no echo was found here so far
                 probability = DOUBT if is_onset else 0.0
             else:
                 self._caller = True
-        if self._unlearnt >= REST_WINDOWS or (self._doubt and self._unlearnt >= LEARN_WINDOWS):
+        if self._unlearnt >= LEARN_WINDOWS and self._unlearnt >= self._lesson_windows:
             self._learn(end_ms)
         return probability
+
+    @property
+    def _lesson_windows(self) -> int:
+        if self._doubt:
+            return LEARN_WINDOWS
+        return REST_WINDOWS if self._voices else QUIET_WINDOWS
 
     def _is_echo(self, level_db: float, end_ms: float) -> bool:
         played_db = self._played.loudest_db(end_ms - WINDOW_MS - self._latest_ms, end_ms)
@@ -216,33 +212,41 @@ class EchoGuard:
         return min(self._longest_ms, self.echo_delay_ms + SPREAD_MS)
 
     def _learn(self, now_ms: float) -> None:
+        self._played.forget(now_ms - self._memory_ms)
         voices, self._voices, self._unlearnt, self._doubt = self._voices, 0, 0, False
         caller, self._caller = self._caller, False
         if len(self._came) < LEARN_WINDOWS or not (voices or self.gain_db > LEAST_GAIN_DB):
             return  # that echoes are as weak as can be is known
-        ends_ms = np.array([end_ms for end_ms, _ in self._came])
-        came = window_levels_db(b"".join([window for _, window in self._came]))
+        ends_ms, came = np.array(self._came).T
         since_ms = ends_ms[0] - WINDOW_MS - self._longest_ms - FRAME_MS
         played = self._played.levels(since_ms, now_ms)
         played = np.maximum(played[1:], played[:-1])  # a window lies over two frames
-        peak_db = float(played.max())
+        peak_db = played.max()
         if peak_db < PLAYING_DB:
             return
-        delays_ms = np.arange(0, self._longest_ms, DELAY_STEP_MS)
-        frames = ((ends_ms - WINDOW_MS / 2 - since_ms)[:, None] - delays_ms) / FRAME_MS
-        before = played[np.clip(frames.astype(np.intp) - 1, 0, len(played) - 1)]  # [windows, delays]
-        counts = (before > SILENT_DB + 1).astype(np.float32)  # that both begin to speak makes them not alike
+        frames = (ends_ms - (WINDOW_MS / 2 + since_ms))[:, None] / FRAME_MS - self._delays_frames
+        before = played.take(frames.astype(np.intp) - 1, mode="clip")  # [windows, delays]
+        if voices and self._learn_delay(came, before, peak_db):
+            return
+        loudest = before.max(axis=1)
+        above = loudest > peak_db - 12
+        if not caller and above.any():
+            self._believe(min(self.gain_db, _most((came - loudest)[above])), _FALL_DB if voices else _QUIET_FALL_DB)
+
+    def _learn_delay(self, came: Levels, before: Levels, peak_db: float) -> bool:
+        """Whether what came is like what was played before, and then how long before, and how much louder."""
+        counts = (before > SILENT_DB + 1).astype(np.float64)  # that both begin to speak makes them not alike
         alike = _correlations(np.maximum(came, came.max() - 30), np.maximum(before, peak_db - 30), counts)
         best = int(alike.argmax())
         loud = before[:, best] > peak_db - 12
-        if alike[best] >= ALIKE and loud.any():
-            self.echo_delay_ms = float(delays_ms[best])
-            self._believe(_most((came - before[:, best])[loud]))
-        elif not caller and (above := before.max(axis=1) > peak_db - 12).any():
-            self._believe(min(self.gain_db, _most((came - before.max(axis=1))[above])))
+        if alike[best] < ALIKE or not loud.any():
+            return False
+        self.echo_delay_ms = float(best * DELAY_STEP_MS)
+        self._believe(_most((came - before[:, best])[loud]), _FALL_DB)
+        return True
 
-    def _believe(self, gain_db: float) -> None:
-        self.gain_db = min(MOST_GAIN_DB, max(gain_db, self.gain_db - _FALL_DB, LEAST_GAIN_DB))
+    def _believe(self, gain_db: float, fall_db: float) -> None:
+        self.gain_db = min(MOST_GAIN_DB, max(gain_db, self.gain_db - fall_db, LEAST_GAIN_DB))
 
 
 def _most(levels: Levels) -> float:
@@ -252,9 +256,13 @@ def _most(levels: Levels) -> float:
 
 def _correlations(came: Levels, before: Levels, counts: Levels) -> Levels:
     """Of [windows] with each column of [windows, delays], over the windows that count; 0 where these are few."""
-    number = np.maximum(counts.sum(axis=0), 1)
-    came = (came[:, None] - (came @ counts) / number) * counts
-    before = (before - np.einsum("ij,ij->j", before, counts) / number) * counts
-    size = np.sqrt(np.einsum("ij,ij->j", came, came) * np.einsum("ij,ij->j", before, before))
-    found: Levels = np.einsum("ij,ij->j", came, before) / np.maximum(size, 1e-6) * (number >= LEARN_WINDOWS)
+    counted = before * counts
+    powers = np.stack((np.ones_like(came), came, came * came))
+    number, came_sum, came_squares = powers @ counts
+    before_sum, products = powers[:2] @ counted
+    number = np.maximum(number, 1)
+    came_spread = came_squares - came_sum * came_sum / number
+    before_spread = np.einsum("ij,ij->j", before, counted) - before_sum * before_sum / number
+    size = np.sqrt(np.maximum(came_spread * before_spread, 1e-9))
+    found: Levels = (products - came_sum * before_sum / number) / size * (number >= LEARN_WINDOWS)
     return found

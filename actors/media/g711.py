@@ -29,15 +29,22 @@ def _encode_table() -> NDArray[np.uint8]:
     return np.asarray(code ^ np.where(sample < 0, 0x7F, 0xFF), np.uint8)
 
 
+# `take` with mode="clip", which an index of 8 or 16 bits never needs, is three times as quick as `[...]`
 _DECODE = _decode_table()
+_TO_FLOAT = _DECODE.astype(np.float32) / np.float32(32768)
 _ENCODE = _encode_table()
 
 
 def decode(mulaw: bytes) -> bytes:
     """Mu-law bytes to 16-bit little-endian PCM, twice as long."""
-    return bytes(_DECODE[np.frombuffer(mulaw, np.uint8)].data)
+    return _DECODE.take(np.frombuffer(mulaw, np.uint8), mode="clip").tobytes()
+
+
+def to_float(mulaw: bytes) -> NDArray[np.float32]:
+    """Mu-law bytes to samples within +-1."""
+    return _TO_FLOAT.take(np.frombuffer(mulaw, np.uint8), mode="clip")
 
 
 def encode(pcm: bytes) -> bytes:
     """16-bit little-endian PCM (whole samples) to mu-law bytes, half as long."""
-    return bytes(_ENCODE[np.frombuffer(pcm, "<u2")].data)
+    return _ENCODE.take(np.frombuffer(pcm, "<u2"), mode="clip").tobytes()

@@ -1,22 +1,23 @@
-"""What one leg hears, and the batch that decodes, resamples and judges the audio of all legs in one go.
+"""What one leg hears, and the batch that resamples and judges the audio of all legs in one go.
 
-Each call of `hear` moves the caller's audio from the wire's format to `hearing` (PCM), lets the VAD judge every full
-window of it, and leaves what happened in each leg's `events`, in order.
+Each call of `hear` takes the caller's audio in, lets the VAD judge every full window of it, and leaves what happened in
+each leg's `events`, in order. Mu-law is kept as it came, and decoded where somebody wants samples: by the window for
+the VAD, by the piece for who hears it. All else is brought to `hearing` as it is taken.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from actors.media import g711
 from actors.media.audio import FRAME_MS, MULAW_8K, PCM_8K, PCM_16K, AudioFormat
-from actors.media.echo import EchoGuard
-from actors.media.resample import HALVE_HISTORY, Converter, halve, to_float, to_pcm
+from actors.media.echo import EchoGuard, levels_db
+from actors.media.resample import HALVE_HISTORY, Converter, Samples, halve, to_float, to_pcm
 from actors.media.speech import SpeechDetector, SpeechEnded, SpeechStarted
-from actors.media.vad import VAD_RATE, WINDOW_MS, WINDOW_SAMPLES, BatchedVad, VadStream
+from actors.media.vad import WINDOW_MS, WINDOW_SAMPLES, BatchedVad, VadStream
 from config.assistant import Echo, Endpointing
 
 WIDEBAND_RATE = 12000  # from here on a wire is heard at 16 kHz
@@ -28,8 +29,6 @@ TAKE_MS = 200  # at most so much is heard in one tick: one leg's burst must not 
 BACKLOG_MS = 10_000  # what waits beyond this is lost, oldest first
 LONG_MS, SHORT_MS = 60, 20  # one piece of audio while nobody waits for it, and while somebody does
 BRISK_MS = 500  # so long after the beginning of the call, and after speech, whoever hears it may be about to say so
-_WINDOW_BYTES = 2 * WINDOW_SAMPLES
-_NARROW_BYTES = 2 * VAD_RATE / 1000  # a millisecond
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +78,17 @@ class Inbound:
         self.stream = VadStream()
         self.history = np.zeros(HALVE_HISTORY, np.float32)  # of the halving to 8 kHz
         self.wire_format = wire_format
-        same = self.is_mulaw or wire_format == self.hearing
-        self._converter = None if same else Converter(wire_format, self.hearing)
+        self._kept = MULAW_8K if self.is_mulaw else self.hearing  # the format of what was taken
+        self._converter = None if wire_format == self._kept else Converter(wire_format, self._kept)
+        self.untold = bytearray()  # taken, and in no event yet
+        self.unjudged = bytearray()  # 8 kHz that waits for a full window
+        self.window_bytes = WINDOW_SAMPLES * (1 if self.is_mulaw else 2)
+        self._window_bytes_ms = self.window_bytes / WINDOW_MS
+        self._wide = bytearray()  # 16 kHz that waits to be halved
+        self._for_vad = self._wide if self.is_wide else self.unjudged
+        self._short_bytes, self._long_bytes = (self._kept.frame_bytes * ms // FRAME_MS for ms in (SHORT_MS, LONG_MS))
+        self.piece_bytes = self._short_bytes
         self._silence = wire_format.silence(FRAME_MS)
-        self._short_bytes, self._long_bytes = (self.hearing.frame_bytes * ms // FRAME_MS for ms in (SHORT_MS, LONG_MS))
         self._frame_bytes = wire_format.frame_bytes
         self._limit_bytes = wire_format.frame_bytes * (TAKE_MS // FRAME_MS)
         self._backlog_bytes = wire_format.frame_bytes * (BACKLOG_MS // FRAME_MS)
@@ -91,9 +97,6 @@ class Inbound:
         self._allowed_at_ms = 0.0
         self._heard_since = 0  # bytes
         self._earned = REAL_TIME * wire_format.frame_bytes / FRAME_MS  # bytes a millisecond
-        self._heard = b""  # in `hearing`, not told yet
-        self._wide = b""  # 16 kHz that waits to be halved
-        self._narrow = b""  # 8 kHz that waits for a full window
         self._told_ms = 0.0
         self._audio_until_ms: float | None = None
         self._learns = stall_ms is None
@@ -112,11 +115,29 @@ class Inbound:
             del self._arrived[:excess]
             self.lost_ms += self.wire_format.duration_ms(excess)
 
-    def take(self, now_ms: float, late_ms: float) -> bytes:
-        """This tick's audio, whole samples in the wire's format: what has arrived, or silence in its place.
+    def take(self, now_ms: float, late_ms: float) -> None:
+        """This tick's audio: what has arrived, or silence in its place.
 
         `late_ms`: the loop stood still for so long; what arrived meanwhile may not have been read yet.
         """
+        arrived = self._arrived
+        size = len(arrived)
+        if size == self._frame_bytes and self._begun and self._gap_since_ms is None:  # nearly always
+            audio = bytes(arrived)
+            arrived.clear()
+            self._heard_since += size
+            self._audio_until_ms = now_ms + FRAME_MS
+        else:
+            audio = self._take_some(now_ms, late_ms)
+            if not audio:
+                return
+        if self._converter is not None:
+            audio = self._converter.convert(audio)
+        self.untold += audio
+        self._for_vad += audio
+
+    def _take_some(self, now_ms: float, late_ms: float) -> bytes:
+        """Whole samples in the wire's format."""
         if self._audio_until_ms is None:
             self._audio_until_ms = self._allowed_at_ms = now_ms
         self._audio_until_ms += late_ms
@@ -168,39 +189,22 @@ class Inbound:
         self._allowed_at_ms, self._heard_since = now_ms, 0
         return max(0, int(self._allowance))
 
-    def convert(self, audio: bytes) -> bytes:
-        """From the wire's format to `hearing`; a mu-law leg is decoded in the batch instead."""
-        return self._converter.convert(audio) if self._converter else audio
-
-    def add(self, pcm: bytes) -> None:
-        """The next audio in `hearing`."""
-        self._heard += pcm
-        if self.is_wide:
-            self._wide += pcm
-        else:
-            self._narrow += pcm
-
-    def add_narrow(self, pcm: bytes) -> None:
-        """The next audio at 8 kHz, for the VAD alone."""
-        self._narrow += pcm
-
     def take_pairs(self) -> bytes:
         """16 kHz audio to be halved: an even number of samples."""
         whole = len(self._wide) & ~3
-        pairs, self._wide = self._wide[:whole], self._wide[whole:]
+        pairs = bytes(self._wide[:whole])
+        del self._wide[:whole]
         return pairs
 
-    @property
-    def has_window(self) -> bool:
-        return len(self._narrow) >= _WINDOW_BYTES
-
     def take_window(self) -> bytes:
-        window, self._narrow = self._narrow[:_WINDOW_BYTES], self._narrow[_WINDOW_BYTES:]
+        """The next of 256 samples: mu-law of a mu-law leg, else PCM s16le."""
+        window = bytes(self.unjudged[: self.window_bytes])
+        del self.unjudged[: self.window_bytes]
         return window
 
     def heard_until_ms(self, now_ms: float) -> float:
         """When the end of the window taken last has arrived: what came after it waits here."""
-        return now_ms - len(self._narrow) / _NARROW_BYTES - self.wire_format.duration_ms(len(self._arrived))
+        return now_ms - len(self.unjudged) / self._window_bytes_ms - self.wire_format.duration_ms(len(self._arrived))
 
     def judge(self, probability: float) -> None:
         """The VAD's word on the window taken last; all audio so far is told before speech begins or ends."""
@@ -210,48 +214,51 @@ class Inbound:
             self.events.append(event)
         if self._detector.speaking:
             self._brisk_until_ms = self._told_ms + BRISK_MS
+            self.piece_bytes = self._short_bytes
 
     def tell(self, everything: bool = False) -> None:
         """Move audio into `events`: pieces of 60 ms, of 20 ms when it matters, or all there is."""
-        while self._heard:
-            size = self._short_bytes if self._told_ms < self._brisk_until_ms else self._long_bytes
-            if len(self._heard) < size and not everything:
-                return
-            payload, self._heard = self._heard[:size], self._heard[size:]
-            end_ms = self._told_ms + self.hearing.duration_ms(len(payload))
-            self.events.append(Heard(payload, self._told_ms, end_ms))
+        untold = self.untold
+        while untold and (everything or len(untold) >= self.piece_bytes):
+            piece = bytes(untold[: self.piece_bytes])
+            del untold[: self.piece_bytes]
+            end_ms = self._told_ms + self._kept.duration_ms(len(piece))
+            self.events.append(Heard(g711.decode(piece) if self.is_mulaw else piece, self._told_ms, end_ms))
             self._told_ms = end_ms
+            self.piece_bytes = self._short_bytes if end_ms < self._brisk_until_ms else self._long_bytes
 
 
 def hear(inbounds: Sequence[Inbound], vad: BatchedVad, now_ms: float, late_ms: float = 0.0) -> None:
-    """One tick of all legs: decode, resample, judge."""
-    _decode([inbound for inbound in inbounds if inbound.is_mulaw], now_ms, late_ms)
+    """One tick of all legs: take, resample, judge, tell."""
     for inbound in inbounds:
-        if not inbound.is_mulaw:
-            inbound.add(inbound.convert(inbound.take(now_ms, late_ms)))
+        inbound.take(now_ms, late_ms)
     _narrow([inbound for inbound in inbounds if inbound.is_wide])
-    while ready := [inbound for inbound in inbounds if inbound.has_window]:
-        windows = b"".join([inbound.take_window() for inbound in ready])
-        probabilities = vad.process([inbound.stream for inbound in ready], windows)
-        for row, inbound in enumerate(ready):
-            probability = probabilities[row]
-            if now_ms < inbound.echo.until_ms:
-                window = windows[row * _WINDOW_BYTES : (row + 1) * _WINDOW_BYTES]
-                probability = inbound.echo.judge(probability, window, inbound.heard_until_ms(now_ms))
-            inbound.judge(probability)
+    while ready := [inbound for inbound in inbounds if len(inbound.unjudged) >= inbound.window_bytes]:
+        _judge(ready, vad, now_ms)
     for inbound in inbounds:
-        inbound.tell()
+        if len(inbound.untold) >= inbound.piece_bytes:
+            inbound.tell()
 
 
-def _decode(inbounds: Sequence[Inbound], now_ms: float, late_ms: float) -> None:
-    """One table look-up for the mu-law of all legs."""
-    taken = [inbound.take(now_ms, late_ms) for inbound in inbounds]
-    pcm = g711.decode(b"".join(taken))
-    start = 0
-    for inbound, audio in zip(inbounds, taken, strict=True):
-        end = start + 2 * len(audio)
-        inbound.add(pcm[start:end])
-        start = end
+def _judge(inbounds: Sequence[Inbound], vad: BatchedVad, now_ms: float) -> None:
+    """The next window of each of them."""
+    mulaw = [inbound for inbound in inbounds if inbound.is_mulaw]
+    linear = [inbound for inbound in inbounds if not inbound.is_mulaw]
+    inbounds = mulaw + linear
+    windows = np.concatenate((_windows(mulaw, g711.to_float), _windows(linear, to_float)))
+    probabilities = vad.process([inbound.stream for inbound in inbounds], windows)
+    levels: list[float] = []
+    for row, inbound in enumerate(inbounds):
+        probability = probabilities[row]
+        if now_ms < inbound.echo.until_ms:
+            levels = levels or levels_db(windows)
+            probability = inbound.echo.judge(probability, levels[row], inbound.heard_until_ms(now_ms))
+        inbound.judge(probability)
+
+
+def _windows(inbounds: Sequence[Inbound], to_samples: Callable[[bytes], Samples]) -> Samples:
+    """[N, 256], within +-1."""
+    return to_samples(b"".join([inbound.take_window() for inbound in inbounds])).reshape(-1, WINDOW_SAMPLES)
 
 
 def _narrow(inbounds: Sequence[Inbound]) -> None:
@@ -267,4 +274,4 @@ def _narrow(inbounds: Sequence[Inbound]) -> None:
         pcm = to_pcm(halved)
         for row, (inbound, _) in enumerate(batch):
             inbound.history = histories[row]
-            inbound.add_narrow(pcm[row * size // 2 : (row + 1) * size // 2])
+            inbound.unjudged += pcm[row * size // 2 : (row + 1) * size // 2]

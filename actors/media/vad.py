@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from actors.media.resample import Samples, to_float
+from actors.media.resample import Samples
 
 VAD_RATE = 8000
 WINDOW_SAMPLES = 256
@@ -57,11 +57,11 @@ class BatchedVad:
         self._judgement = weights["decoder.decoder.2.weight"].ravel()
         self._judgement_bias = weights["decoder.decoder.2.bias"]
 
-    def process(self, streams: Sequence[VadStream], windows: bytes) -> list[float]:
-        """The probability of speech in each stream's next window; `windows` is N x 256 samples PCM s16le at 8 kHz."""
+    def process(self, streams: Sequence[VadStream], windows: Samples) -> list[float]:
+        """The probability of speech in each stream's next window; `windows` is [N, 256] at 8 kHz, within +-1."""
         memory = np.frombuffer(b"".join([stream.memory for stream in streams]), np.float32).reshape(-1, _MEMORY_FLOATS)
         hidden, cell, context = memory[:, :_UNITS], memory[:, _UNITS : 2 * _UNITS], memory[:, 2 * _UNITS :]
-        samples = np.concatenate((context, to_float(windows).reshape(-1, WINDOW_SAMPLES)), axis=1)
+        samples = np.concatenate((context, windows), axis=1)
         rows = self._magnitudes(samples)
         for convolution in self._encoder:
             rows = convolution(rows)

@@ -14,6 +14,7 @@ import pytest
 from actors.engines.pool import close_engines
 from actors.engines.voice_client import synthesize
 from actors.media import g711, vad
+from actors.media.resample import to_float
 from actors.media.speech import SpeechDetector
 from actors.media.vad import VAD_RATE, WINDOW_MS, WINDOW_SAMPLES, BatchedVad, VadStream
 from config.assistant import Endpointing
@@ -119,7 +120,7 @@ def test_every_window_of_every_sound_in_batches_of_calls_that_come_and_go(sounds
             calls = [call for call in calls if len(call.left) >= WINDOW_BYTES]
         batch = [call for call in calls if rng.random() < 0.7] or calls[:1]
         heard = b"".join([call.window() for call in batch])
-        found = ours.process([call.stream for call in batch], heard)
+        found = ours.process([call.stream for call in batch], to_float(heard).reshape(-1, WINDOW_SAMPLES))
         expected = theirs.process([call.published for call in batch], heard)
         worst = max(worst, float(np.abs(np.subtract(found, expected)).max()))
         for call, *words in zip(batch, found, expected, strict=True):

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from actors.media.vad import BatchedVad, VadStream
+from actors.media.resample import Samples, to_float
+from actors.media.vad import WINDOW_SAMPLES, BatchedVad, VadStream
 from tests.fakes.voice import voice
 
 WINDOW_BYTES = 512
@@ -27,10 +28,14 @@ def vad() -> BatchedVad:
     return BatchedVad()
 
 
+def windows(pcm: bytes) -> Samples:
+    return to_float(pcm).reshape(-1, WINDOW_SAMPLES)
+
+
 def judged(vad: BatchedVad, pcm: bytes) -> list[float]:
     stream = VadStream()
-    starts = range(0, len(pcm) - WINDOW_BYTES + 1, WINDOW_BYTES)
-    return [vad.process([stream], pcm[start : start + WINDOW_BYTES])[0] for start in starts]
+    whole = len(pcm) - len(pcm) % WINDOW_BYTES
+    return [vad.process([stream], window[None, :])[0] for window in windows(pcm[:whole])]
 
 
 def test_its_word_is_that_of_the_published_model(vad):
@@ -52,7 +57,7 @@ def test_a_batch_gives_what_single_runs_give(vad):
     streams = [VadStream() for _ in calls]
     for window in range(20):
         part = slice(window * WINDOW_BYTES, (window + 1) * WINDOW_BYTES)
-        together = vad.process(streams, b"".join(pcm[part] for pcm in calls))
+        together = vad.process(streams, windows(b"".join(pcm[part] for pcm in calls)))
         assert together == pytest.approx([found[window] for found in alone], abs=1e-5)
 
 
@@ -64,9 +69,8 @@ def test_any_part_of_the_streams_can_be_a_batch(vad):
     for window, expected in enumerate(alone):
         part = pcm[window * WINDOW_BYTES : (window + 1) * WINDOW_BYTES]
         batch = [other, steady] if window % 2 else [steady]
-        assert vad.process(batch, bytes(WINDOW_BYTES) * (len(batch) - 1) + part)[-1] == pytest.approx(
-            expected, abs=1e-5
-        )
+        heard = windows(bytes(WINDOW_BYTES) * (len(batch) - 1) + part)
+        assert vad.process(batch, heard)[-1] == pytest.approx(expected, abs=1e-5)
 
 
 def test_the_products_start_no_thread():
@@ -74,7 +78,8 @@ def test_the_products_start_no_thread():
     code = f"""
 import os
 from actors.media.vad import BatchedVad, VadStream
-BatchedVad().process([VadStream() for _ in range(200)], bytes(200 * {WINDOW_BYTES}))
+import numpy as np
+BatchedVad().process([VadStream() for _ in range(200)], np.zeros((200, {WINDOW_SAMPLES}), np.float32))
 print(len(os.listdir("/proc/self/task")))
 """
     environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
