@@ -41,15 +41,21 @@ DELAY_STEP_MS = 40
 HOLD_MS = 500  # the VAD goes on for a while after an echo, over a noise that is no louder
 SPREAD_MS = 200  # an echo lasts so much longer than it was learnt: reverberation, jitter, a delay that grows
 LONGEST_PIECE_MS = 1000  # what a voice sends at once is shorter
-_FALL_DB, _QUIET_FALL_DB = 2.0, 4.0  # a lesson
+_FALL_DB, _QUIET_FALL_DB = 2.0, 6.0  # a lesson
 _BREAK_MS = 500
+_ATTENTION_MS = MEMORY_WINDOWS * WINDOW_MS  # after a voice
 _LEAST_POWER = 10 ** (SILENT_DB / 10)
 
 Levels = NDArray[np.float64]
 
 
+def level_db(row: Samples) -> float:
+    """The level of samples within +-1 as dB of full scale, not below `SILENT_DB`."""
+    return 10 * math.log10(float(row @ row) / len(row) + _LEAST_POWER)
+
+
 def levels_db(rows: Samples) -> list[float]:
-    """The level of each row of [N, samples within +-1] as dB of full scale, not below `SILENT_DB`."""
+    """The same of each row, quicker for many."""
     power = np.einsum("ij,ij->i", rows, rows) / np.float32(rows.shape[1])
     levels: list[float] = (10 * np.log10(power + _LEAST_POWER)).tolist()
     return levels
@@ -116,8 +122,7 @@ class Played:
     def _levels_of(self, pieces: list[bytes]) -> list[float]:
         """Frame by frame. One or two, as while somebody speaks, are quicker one by one, many in one go."""
         if len(pieces) <= 3 and all(len(piece) == self._frame_bytes for piece in pieces):
-            frames = [self._samples(piece) for piece in pieces]
-            return [10 * math.log10(float(frame @ frame) / len(frame) + _LEAST_POWER) for frame in frames]
+            return [level_db(self._samples(piece)) for piece in pieces]
         samples = self._samples(b"".join(pieces)).reshape(-1, self._frame_bytes // self._format.sample_bytes)
         return levels_db(samples)
 
@@ -145,7 +150,8 @@ class EchoGuard:
         self.gain_db = FIRST_GAIN_DB  # of the loudest echoes, against the loudest that was played before
         self.echo_delay_ms: float | None = None  # None: not known yet
         self.held_back = 0  # windows with a voice that was taken for ours
-        self.until_ms = 0.0  # nothing is judged from here on
+        self._until_ms = 0.0  # from here on nothing is an echo
+        self._learns_until_ms = math.inf  # from here on it is enough to know the windows with a voice
         self._enabled, self._margin_db, self._longest_ms = options.enabled, options.margin_db, float(options.delay_ms)
         self._delays_frames = np.arange(0, self._longest_ms, DELAY_STEP_MS) / FRAME_MS
         self._memory_ms = MEMORY_WINDOWS * WINDOW_MS + self._longest_ms + SPREAD_MS
@@ -160,13 +166,17 @@ class EchoGuard:
         """The caller begins to hear this at `at_ms`."""
         if self._enabled:
             self._played.add(payload, at_ms)
-            self.until_ms = self._played.until_ms + self._longest_ms
+            self._until_ms = self._played.until_ms + self._longest_ms
 
     def cut(self, now_ms: float) -> None:
         """The caller hears nothing more of what was played ahead."""
         if self._enabled:
             self._played.cut(now_ms)
-            self.until_ms = self._played.until_ms + self._longest_ms
+            self._until_ms = self._played.until_ms + self._longest_ms
+
+    def wants(self, probability: float, now_ms: float) -> bool:
+        """Whether the window judged now could be an echo, or teach something, and is to be given to `judge`."""
+        return now_ms < self._until_ms and (probability >= STAY or now_ms < self._learns_until_ms)
 
     def judge(self, probability: float, level_db: float, end_ms: float) -> float:
         """The probability that a window which has arrived until `end_ms` holds the caller's voice: 0 for an echo, DOUBT
@@ -178,6 +188,7 @@ class EchoGuard:
         self._unlearnt += 1
         if probability >= STAY:
             self._voices += 1
+            self._learns_until_ms = max(self._learns_until_ms, end_ms + _ATTENTION_MS)
             if self._is_echo(level_db, end_ms):
                 self.held_back += 1
                 self._doubt = True
@@ -226,14 +237,15 @@ class EchoGuard:
             return
         frames = (ends_ms - (WINDOW_MS / 2 + since_ms))[:, None] / FRAME_MS - self._delays_frames
         before = played.take(frames.astype(np.intp) - 1, mode="clip")  # [windows, delays]
-        if voices and self._learn_delay(came, before, peak_db):
+        if voices and self._learn_delay(came, before, peak_db, now_ms):
             return
         loudest = before.max(axis=1)
         above = loudest > peak_db - 12
         if not caller and above.any():
-            self._believe(min(self.gain_db, _most((came - loudest)[above])), _FALL_DB if voices else _QUIET_FALL_DB)
+            fall_db = _FALL_DB if voices else _QUIET_FALL_DB
+            self._believe(min(self.gain_db, _most((came - loudest)[above])), fall_db, now_ms)
 
-    def _learn_delay(self, came: Levels, before: Levels, peak_db: float) -> bool:
+    def _learn_delay(self, came: Levels, before: Levels, peak_db: float, now_ms: float) -> bool:
         """Whether what came is like what was played before, and then how long before, and how much louder."""
         counts = (before > SILENT_DB + 1).astype(np.float64)  # that both begin to speak makes them not alike
         alike = _correlations(np.maximum(came, came.max() - 30), np.maximum(before, peak_db - 30), counts)
@@ -242,11 +254,12 @@ class EchoGuard:
         if alike[best] < ALIKE or not loud.any():
             return False
         self.echo_delay_ms = float(best * DELAY_STEP_MS)
-        self._believe(_most((came - before[:, best])[loud]), _FALL_DB)
+        self._believe(_most((came - before[:, best])[loud]), _FALL_DB, now_ms)
         return True
 
-    def _believe(self, gain_db: float, fall_db: float) -> None:
+    def _believe(self, gain_db: float, fall_db: float, now_ms: float) -> None:
         self.gain_db = min(MOST_GAIN_DB, max(gain_db, self.gain_db - fall_db, LEAST_GAIN_DB))
+        self._learns_until_ms = now_ms + _ATTENTION_MS if self.gain_db == LEAST_GAIN_DB else math.inf
 
 
 def _most(levels: Levels) -> float:

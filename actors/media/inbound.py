@@ -14,7 +14,7 @@ import numpy as np
 
 from actors.media import g711
 from actors.media.audio import FRAME_MS, MULAW_8K, PCM_8K, PCM_16K, AudioFormat
-from actors.media.echo import EchoGuard, levels_db
+from actors.media.echo import EchoGuard, level_db
 from actors.media.resample import HALVE_HISTORY, Converter, Samples, halve, to_float, to_pcm
 from actors.media.speech import SpeechDetector, SpeechEnded, SpeechStarted
 from actors.media.vad import WINDOW_MS, WINDOW_SAMPLES, BatchedVad, VadStream
@@ -247,12 +247,10 @@ def _judge(inbounds: Sequence[Inbound], vad: BatchedVad, now_ms: float) -> None:
     inbounds = mulaw + linear
     windows = np.concatenate((_windows(mulaw, g711.to_float), _windows(linear, to_float)))
     probabilities = vad.process([inbound.stream for inbound in inbounds], windows)
-    levels: list[float] = []
     for row, inbound in enumerate(inbounds):
         probability = probabilities[row]
-        if now_ms < inbound.echo.until_ms:
-            levels = levels or levels_db(windows)
-            probability = inbound.echo.judge(probability, levels[row], inbound.heard_until_ms(now_ms))
+        if inbound.echo.wants(probability, now_ms):
+            probability = inbound.echo.judge(probability, level_db(windows[row]), inbound.heard_until_ms(now_ms))
         inbound.judge(probability)
 
 
