@@ -30,8 +30,8 @@ from actors.call.events import (
 )
 from actors.call.wire import PlayoutMode, WireEars
 from actors.errors import Result, Termination
+from actors.media.arrivals import BACKLOG_MS, REAL_TIME
 from actors.media.audio import FRAME_MS, PCM_16K, AudioFormat, Encoding
-from actors.media.inbound import BACKLOG_MS, REAL_TIME
 from actors.media.resample import Converter
 from config.errors import shown
 from store.endings import in_words

@@ -115,7 +115,7 @@ class Transport(Member):
             "voice": self._voice,
             "utterance": self._playing,
             "unacknowledged_ms": round(self._replay.length_ms),
-            "lost_ms": round(leg.inbound.lost_ms) if leg else 0,
+            "lost_ms": round(leg.inbound.arrivals.lost_ms) if leg else 0,
             "echo_db": round(leg.inbound.echo.gain_db) if leg else None,
             "echo_delay_ms": leg.inbound.echo.echo_delay_ms if leg else None,
             "echo_windows": leg.inbound.echo.held_back if leg else 0,

@@ -128,7 +128,7 @@ class Leg:
 
     def on_audio(self, payload: bytes) -> None:
         if self.is_open:
-            self.inbound.receive(payload)
+            self.inbound.arrivals.receive(payload)
 
     def on_dtmf(self, digit: str) -> None:
         self._tell(lambda: self._events.on_dtmf(digit))

@@ -7,8 +7,9 @@ from itertools import pairwise
 import pytest
 
 from actors.media import g711
+from actors.media.arrivals import BACKLOG_MS, REAL_TIME
 from actors.media.audio import MULAW_8K, PCM_8K, PCM_16K, AudioFormat, Encoding
-from actors.media.inbound import BACKLOG_MS, BRISK_MS, REAL_TIME, Heard, Inbound, hear
+from actors.media.inbound import BRISK_MS, Heard, Inbound, hear
 from actors.media.resample import Converter
 from actors.media.speech import SpeechEnded, SpeechStarted
 from actors.media.vad import BatchedVad
@@ -29,11 +30,11 @@ def inbound(wire_format: AudioFormat = MULAW_8K) -> Inbound:
 
 def feed(legs: list[tuple[Inbound, bytes]], vad: BatchedVad) -> None:
     """Give each leg its audio as 20 ms frames, one a tick."""
-    frames = max(len(audio) // leg.wire_format.frame_bytes for leg, audio in legs)
+    frames = max(len(audio) // leg.arrivals.format.frame_bytes for leg, audio in legs)
     for tick in range(frames):
         for leg, audio in legs:
-            size = leg.wire_format.frame_bytes
-            leg.receive(audio[tick * size : (tick + 1) * size])
+            size = leg.arrivals.format.frame_bytes
+            leg.arrivals.receive(audio[tick * size : (tick + 1) * size])
         hear([leg for leg, _ in legs], vad, tick * 20.0)
 
 
@@ -120,7 +121,7 @@ def test_late_frames_are_waited_for(vad):
     leg = inbound()
     for tick in range(6):
         if tick in (0, 5):
-            leg.receive(g711.encode(voice(20)))
+            leg.arrivals.receive(g711.encode(voice(20)))
         hear([leg], vad, tick * 20.0)
     assert len(pcm(leg)) == 640
 
@@ -129,7 +130,7 @@ def test_a_carrier_of_long_frames_is_not_taken_for_silent(vad):
     leg = inbound()
     for tick in range(60):
         if tick % 10 == 0:
-            leg.receive(b"\x10" * 1600)  # 200 ms
+            leg.arrivals.receive(b"\x10" * 1600)  # 200 ms
         hear([leg], vad, tick * 20.0)
     leg.tell(everything=True)
     assert pcm(leg) == g711.decode(b"\x10" * 9600)
@@ -137,10 +138,10 @@ def test_a_carrier_of_long_frames_is_not_taken_for_silent(vad):
 
 def test_after_a_stall_of_ours_the_audio_is_read_before_silence_is_assumed(vad):
     leg = inbound()
-    leg.receive(b"\x10" * 160)
+    leg.arrivals.receive(b"\x10" * 160)
     hear([leg], vad, 0.0)
     hear([leg], vad, 500.0, late_ms=480.0)
-    leg.receive(b"\x10" * 160 * 25)
+    leg.arrivals.receive(b"\x10" * 160 * 25)
     for tick in range(26, 30):
         hear([leg], vad, tick * 20.0)
     leg.tell(everything=True)
@@ -152,7 +153,7 @@ def test_torn_samples_are_put_together(vad):
     legs = [inbound(PCM_8K), inbound(PCM_8K)]
     feed([(legs[0], audio)], vad)
     for start in range(0, len(audio), 301):
-        legs[1].receive(audio[start : start + 301])
+        legs[1].arrivals.receive(audio[start : start + 301])
         hear([legs[1]], vad, start / 16)
     for leg in legs:
         leg.tell(everything=True)
@@ -161,8 +162,8 @@ def test_torn_samples_are_put_together(vad):
 
 def test_a_flood_is_heard_bit_by_bit_and_cut_at_ten_seconds(vad):
     leg = inbound()
-    leg.receive(b"\x10" * 8 * (BACKLOG_MS + 5000))
-    assert leg.lost_ms == 5000
+    leg.arrivals.receive(b"\x10" * 8 * (BACKLOG_MS + 5000))
+    assert leg.arrivals.lost_ms == 5000
     hear([leg], vad, 0.0)
     assert len(pcm(leg)) / 16 <= 200
 
@@ -174,8 +175,8 @@ def test_no_legs_is_no_work(vad):
 def test_a_caller_is_heard_in_real_time_in_the_long_run(vad):
     leg = inbound(PCM_8K)
     for tick in range(2000):  # 40 s, in which 200 come
-        leg.receive(bytes(5 * PCM_8K.frame_bytes))
+        leg.arrivals.receive(bytes(5 * PCM_8K.frame_bytes))
         hear([leg], vad, tick * 20.0)
     heard_s = len(pcm(leg)) / 2 / leg.hearing.rate
     assert heard_s == pytest.approx(40 * REAL_TIME + BACKLOG_MS / 1000, abs=0.5)
-    assert leg.lost_ms / 1000 == pytest.approx(200 - heard_s - BACKLOG_MS / 1000, abs=0.5)
+    assert leg.arrivals.lost_ms / 1000 == pytest.approx(200 - heard_s - BACKLOG_MS / 1000, abs=0.5)

@@ -33,7 +33,7 @@ class Wire:
         self._vad = vad
 
     def tick(self, audio: bytes = b"") -> None:
-        self.leg.receive(audio)
+        self.leg.arrivals.receive(audio)
         hear([self.leg], self._vad, self.now_ms)
         self.now_ms += 20.0
 
@@ -125,6 +125,6 @@ def test_a_mulaw_leg_stalls_likewise(vad: BatchedVad):
     leg = Inbound(TwilioWire.format, Endpointing(silence_ms=100), TwilioWire.stall_ms)
     audio = g711.encode(bytes(8000) + voice(1000))
     for tick in range(len(audio) // 160 + 40):
-        leg.receive(audio[tick * 160 : (tick + 1) * 160])
+        leg.arrivals.receive(audio[tick * 160 : (tick + 1) * 160])
         hear([leg], vad, tick * 20.0)
     assert [type(event) for event in leg.events if not isinstance(event, Heard)] == [SpeechStarted, Stalled]
