@@ -69,6 +69,7 @@ class Rule(NamedTuple):
     said: Replace
     until: Ends | None = None  # all that follows is passed over, to this end
     takes_back: bool = False  # what stands before it is not said either
+    first: str = ""  # the characters that it may begin with; empty: any
 
 
 def _nothing(match: regex.Match[str]) -> str:
@@ -85,6 +86,11 @@ def _say(pattern: str, said: Replace = _nothing) -> Rule:
 
 def _skip(pattern: str, until: Ends) -> Rule:
     return Rule(regex.compile(pattern, regex.I), _nothing, until)
+
+
+def _at(first: str, *rules: Rule) -> tuple[Rule, ...]:
+    """Rules that need to be tried at these characters only."""
+    return tuple(rule._replace(first=first) for rule in rules)
 
 
 def _row(match: regex.Match[str]) -> str:
@@ -113,7 +119,8 @@ _AT_LINE_START = (
     _say(r"[ \t]*[-*+•‣◦▪●\u2013][ \t]+(?:\[[ xX]\][ \t]+)?(?=[^\[\s]|\[[^ xX])"),
     _say(r"[ \t]*\[[^\]\n]{1,80}\]:[ \t]+[^\n]*\n"),  # where a link of the text above leads
 )
-_THOUGHTS = (
+_THOUGHTS = _at(
+    "<[◁",
     _skip(_THOUGHT_OPENS, lambda match: THOUGHT_ENDS),
     Rule(THOUGHT_ENDS, _nothing, takes_back=True),
     _skip(_CHANNEL_OPENS, lambda match: _CHANNEL_ENDS),
@@ -128,38 +135,47 @@ _THOUGHTS = (
 )
 _ANYWHERE = (
     *_THOUGHTS,
-    _skip(r"<!--", lambda match: _COMMENT_ENDS),
-    _say(r"<(?:https?://|mailto:)?([^<>\s]*[^<>\s/]@?[.@][^<>\s]+?)/?>", _inside),
-    _say(r"<(?:br|hr|/p|/li|/div|/h[1-6]|/tr)\s*/?>", lambda match: "\n"),
-    _say(r"</?[A-Za-z][^<>\n]{0,120}>"),
-    _say(rf"!?\[((?:[^\[\]\n]|\[[^\[\]\n]*\]){{0,200}})\](?:{_TARGET}|\[[^\]\n]{{0,80}}\])", lambda m: _of(m[1])),
+    *_at(
+        "<",
+        _skip(r"<!--", lambda match: _COMMENT_ENDS),
+        _say(r"<(?:https?://|mailto:)?([^<>\s]*[^<>\s/]@?[.@][^<>\s]+?)/?>", _inside),
+        _say(r"<(?:br|hr|/p|/li|/div|/h[1-6]|/tr)\s*/?>", lambda match: "\n"),
+        _say(r"</?[A-Za-z][^<>\n]{0,120}>"),
+    ),
+    *_at(
+        "\\",
+        _say(formulas.FRACTION, lambda match: f"{_of(match[1])}/{_of(match[2])}"),
+        _say(formulas.ROOT, lambda match: f"\u221a{_of(match[1])}"),
+        _say(formulas.UPRIGHT, lambda match: _of(match[1])),
+        _say(formulas.COMMAND, formulas.command),
+        _say(r"\\n(?=[^a-z])", lambda match: "\n"),  # escaped twice
+        _say(r"\\(?=\n)"),
+        _say(r"\\([\\`*_{}#+.!|~>$&<%-])", _inside),
+    ),
+    *_at(
+        "![",
+        _say(rf"!?\[((?:[^\[\]\n]|\[[^\[\]\n]*\]){{0,200}})\](?:{_TARGET}|\[[^\]\n]{{0,80}}\])", lambda m: _of(m[1])),
+    ),
     _say(r"(?<=\S)\[\^?\d{1,3}\](?!\()"),  # a footnote
-    _say(r"【[^】\n]{0,80}】"),  # a citation
+    *_at("【", _say(r"【[^】\n]{0,80}】")),  # a citation
     _say(rf"(?:https?://|(?=www\.))({_URL}{{1,800}}?)/?(?=[.,;:!?…)\]}}\"'\u201d\u2019*_]*(?!{_URL})[\s\S])", _inside),
-    _say(r"(?<![\d\s])\*+|(?<=\S)\*+(?=[\s.,;:!?)])|(?<!\d)\*+(?=[^\s*])|\*{2,}"),  # not 2 * 3
-    _say(r"(?<![^\W_])_+(?=[^\s_])|(?<=\S)_+(?=\W)"),  # not snake_case
-    _say(r"~~+"),
+    *_at("*", _say(r"(?<![\d\s])\*+|(?<=\S)\*+(?=[\s.,;:!?)])|(?<!\d)\*+(?=[^\s*])|\*{2,}")),  # not 2 * 3
+    *_at("_", _say(r"(?<![^\W_])_+(?=[^\s_])|(?<=\S)_+(?=\W)")),  # not snake_case
+    *_at("~", _say(r"~~+")),
     _say(r"\\[()\[\]]|\$\$"),  # around a formula
-    _say(formulas.INLINE, lambda match: _of(match[1])),
-    _say(formulas.FRACTION, lambda match: f"{_of(match[1])}/{_of(match[2])}"),
-    _say(formulas.ROOT, lambda match: f"\u221a{_of(match[1])}"),
-    _say(formulas.UPRIGHT, lambda match: _of(match[1])),
-    _say(formulas.COMMAND, formulas.command),
-    _say(formulas.SQUARE, formulas.square),
-    _say(r"\\n(?=[^a-z])", lambda match: "\n"),  # escaped twice
-    _say(r"\\(?=\n)"),
-    _say(r"\\([\\`*_{}#+.!|~>$&<%-])", _inside),
-    _say(r"(?<=[ \t])#{1,6}[ \t]*(?=\n)"),  # closes a heading
-    _say(r"(?<!\S):(?:[a-z][a-z\d_]{1,30}|[+-]1):(?=\W)"),  # the name of an emoji
+    *_at("$", _say(formulas.INLINE, lambda match: _of(match[1]))),
+    *_at("^", _say(formulas.SQUARE, formulas.square)),
+    *_at("#", _say(r"(?<=[ \t])#{1,6}[ \t]*(?=\n)")),  # closes a heading
+    *_at(":", _say(r"(?<!\S):(?:[a-z][a-z\d_]{1,30}|[+-]1):(?=\W)")),  # the name of an emoji
     _skip("\ue200", lambda match: _CITATION_ENDS),
     _say(_UNSEEN),
-    _say(r"`+"),
-    _say(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});", _entity),
+    *_at("`", _say(r"`+")),
+    *_at("&", _say(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});", _entity)),
     _say(rf"{_EMOJI}(?:{_EMOJI_PARTS}|\u200D|{_EMOJI})*"),
     _say(_EMOJI_PARTS),
     _say(rf"(?<={_EMOJI}|{_EMOJI_PARTS})\u200D"),
-    _say(r"(?<!\S)[:;=][-']?[)(DPp](?=\s)"),
-    _say(r"(?<=\s)\|(?=\s)", lambda match: ","),
+    *_at(":;=", _say(r"(?<!\S)[:;=][-']?[)(DPp](?=\s)")),
+    *_at("|", _say(r"(?<=\s)\|(?=\s)", lambda match: ",")),
 )
 _UNSAID = regex.compile(rf"{_EMOJI}|{_EMOJI_PARTS}|{_UNSEEN}|[\u200b\u200d]")
 _MAY_BE_A_THOUGHT = regex.compile(r"[<\[◁]")
@@ -261,8 +277,11 @@ class Plain:
 
     def _mark(self, rules: tuple[Rule, ...], last: bool) -> str | None:
         text, at = self._text, self._at
+        character = text[at]
         may_grow = not last and len(text) - at <= MAX_HELD
         for rule in rules:
+            if rule.first and character not in rule.first:
+                continue
             match = rule.pattern.match(text, at, partial=may_grow)
             if match is None or match.end() == at:
                 continue
@@ -274,7 +293,7 @@ class Plain:
             self._drops = rule.takes_back
             return rule.said(match)
         self._at += 1
-        return text[at]
+        return character
 
     def _pass_over(self, until: regex.Pattern[str]) -> str | None:
         """To the end of what is not said; None: it is not there yet."""

@@ -145,7 +145,8 @@ class Answer:
             self._life.at_work(True)
         if delta.get("refusal"):
             self._flaw = "refusal"
-        reason = _ended(choice.get("finish_reason") or choice.get("finishReason"))
+        reason = choice.get("finish_reason") or choice.get("finishReason")
+        reason = _ended(reason) if reason else ""
         # Gemini and what stands before it end each chunk: only one that carries nothing is the last
         if (reason or self._reason) and not (content or calls or delta.get("reasoning_content")):
             self._finish(reason or self._reason)
@@ -153,8 +154,13 @@ class Answer:
 
     def _own(self, choices: Any) -> dict[str, Any]:
         """Of several answers the one that began."""
-        for choice in map(record, items(choices)):
-            index = number(choice.get("index"))
+        for choice in items(choices):
+            if not isinstance(choice, dict):
+                continue
+            index = choice.get("index")
+            if index == self._index:  # nearly always
+                return choice
+            index = number(index)
             if self._index is None:
                 self._index = index
             if index is None or index == self._index:
@@ -230,8 +236,6 @@ def _error_in(answer: dict[str, Any]) -> Any:
 
 def _ended(reason: Any) -> str:
     """Why it has ended, as it is compared; empty: it has not."""
-    if not reason:
-        return ""
     name = text(reason).lower().partition(":")[0].strip()
     return "" if name in _NOT_ENDED else name
 
