@@ -31,6 +31,7 @@ THOUGHT_ENDS = regex.compile(
 # gpt-oss: <|channel|>analysis<|message|>thought<|end|><|start|>assistant<|channel|>final<|message|>answer
 _CHANNEL_OPENS = r"<\|channel\|>(?!\s*final)[^<]*<\|message\|>"
 _CHANNEL_ENDS = regex.compile(r"<\|channel\|>\s*final[^<]*<\|message\|>")
+_CHANNEL_CLOSES = regex.compile(r"<channel\|>")  # Gemma: <|channel>thought ...<channel|>answer
 _COMMENT_ENDS = regex.compile(r"-->")
 _CITATION_ENDS = regex.compile("\ue201")
 _NEVER = regex.compile(r"(?!)")
@@ -125,13 +126,16 @@ _THOUGHTS = _at(
     Rule(THOUGHT_ENDS, _nothing, takes_back=True),
     _skip(_CHANNEL_OPENS, lambda match: _CHANNEL_ENDS),
     _say(_CHANNEL_ENDS.pattern),
+    _skip(r"<\|channel>\s*(?!final)\w+", lambda match: _CHANNEL_CLOSES),
     _skip(_OTHERS_TURN, lambda match: _NEVER),
     _say(rf"(?:{_TURN})(?:assistant|model)\s*(?:<\|end_header_id\|>\s*)?"),
     _skip(r"\[INST\]", lambda match: _INSTRUCTION_ENDS),
     _skip(r"\[TOOL_CALLS\]", lambda match: _NEVER),
     _skip(rf"<\|python_tag\|>|<[|{_BAR}]tool[{_BLANK}_]calls[{_BLANK}_]begin[|{_BAR}]>", lambda match: _TOOL_ENDS),
     _skip(rf"<({_ELEMENT})(?:[\s=][^<>\n]*)?>", lambda match: _ELEMENT_ENDS[match[1].lower()]),
-    _say(rf"<[|{_BAR}][\w{_BLANK} ]{{1,40}}[|{_BAR}]>"),  # a control token that a server has let through
+    _say(
+        rf"<[|{_BAR}][\w{_BLANK} ]{{1,40}}[|{_BAR}]>|<\w{{1,40}}\|>|<\|\w{{1,40}}>"
+    ),  # a control token that a server has let through
 )
 _ANYWHERE = (
     *_THOUGHTS,

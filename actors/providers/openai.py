@@ -76,8 +76,9 @@ class OpenAiLlm(LlmSession):
     def ask(self, question: Question) -> None:
         self.cancel()
         if not self._closed:
-            answer = Answer(question, self.emit)
-            self._under_way = asyncio.get_running_loop().create_task(self._post(question, answer)), answer
+            loop = asyncio.get_running_loop()
+            answer = Answer(question, self.emit, loop.call_later)
+            self._under_way = loop.create_task(self._post(question, answer)), answer
 
     def cancel(self) -> None:
         if self._under_way:

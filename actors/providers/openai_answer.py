@@ -7,6 +7,8 @@ it said that it would; one that just ends was cut off. A server that does not st
 from __future__ import annotations
 
 import re
+from asyncio import TimerHandle
+from collections.abc import Callable
 from typing import Any
 
 from actors.errors import ProviderError, Remedy
@@ -48,7 +50,10 @@ _FLAWS = {
 }
 # as OpenRouter, vLLM, DeepSeek and Zhipu say that it broke off
 _BROKEN = ("error", "abort", "insufficient_system_resource", "network_error")
+LAST_S = 1.0  # after so long a chunk that says why the answer has ended was the last one
 _NOT_ENDED = ("null", "none")  # as some write that there is no reason
+
+Later = Callable[[float, Callable[[], None]], TimerHandle]
 
 
 class TooLong(ProviderError):
@@ -56,9 +61,11 @@ class TooLong(ProviderError):
 
 
 class Answer:
-    """Turns the body of a streamed answer into `Token`s and one `Answered`."""
+    """Turns the body of a streamed answer into `Token`s and one `Answered`. `later(seconds, do)` is the loop's."""
 
-    def __init__(self, question: Question, emit: Emit) -> None:
+    def __init__(self, question: Question, emit: Emit, later: Later | None = None) -> None:
+        self._later = later
+        self._doubt: TimerHandle | None = None
         self._turn, self._emit = question.turn, emit
         self._life = LifeSigns(lambda event: self._emit(event))  # until it is silenced
         self._halves = Halves()
@@ -106,6 +113,8 @@ class Answer:
 
     def fail(self, error: ProviderError) -> None:
         """What goes wrong behind the last token is nothing to the call."""
+        if self._reason:
+            self._finish(self._reason)
         if not self.complete:
             self._life.emit(SessionFailed(error))
 
@@ -115,6 +124,9 @@ class Answer:
 
     def silence(self) -> None:
         """It was cancelled: nothing of it is emitted any more, be it in the middle of a chunk."""
+        if self._doubt:
+            self._doubt.cancel()
+        self._later = None
         self._emit = lambda event: None
 
     def _read(self, data: bytes, at_end: bool = False) -> None:
@@ -148,9 +160,17 @@ class Answer:
         reason = choice.get("finish_reason") or choice.get("finishReason")
         reason = _ended(reason) if reason else ""
         # Gemini and what stands before it end each chunk: only one that carries nothing is the last
-        if (reason or self._reason) and not (content or calls or delta.get("reasoning_content")):
-            self._finish(reason or self._reason)
         self._reason = reason or self._reason
+        if self._reason:
+            self._end_or_doubt(bool(content or calls or delta.get("reasoning_content")))
+
+    def _end_or_doubt(self, carries: bool) -> None:
+        if self._doubt:
+            self._doubt.cancel()
+        if not carries:
+            self._finish(self._reason)
+        elif self._later:
+            self._doubt = self._later(LAST_S, lambda: self._finish(self._reason))
 
     def _own(self, choices: Any) -> dict[str, Any]:
         """Of several answers the one that began."""
@@ -181,8 +201,6 @@ class Answer:
 
     def _finish(self, reason: str) -> None:
         """The last clause is not kept waiting for the usage figures that may follow."""
-        if reason in _BROKEN:
-            raise ProviderError("openai", f"ended its answer by {reason!r}")
         if not self.complete:
             self.complete = True
             self._life.emit(Answered(self._turn, flaw=_FLAWS.get(reason, self._flaw)))
@@ -235,8 +253,10 @@ def _error_in(answer: dict[str, Any]) -> Any:
 
 
 def _ended(reason: Any) -> str:
-    """Why it has ended, as it is compared; empty: it has not."""
+    """Why it has ended, as it is compared; empty: it has not. Raises `ProviderError` if it broke off."""
     name = text(reason).lower().partition(":")[0].strip()
+    if name in _BROKEN:
+        raise ProviderError("openai", f"ended its answer by {name!r}")
     return "" if name in _NOT_ENDED else name
 
 

@@ -23,6 +23,7 @@ THOUGHTS = [
     ("<|start|>assistant<|channel|>final<|message|>Hi.<|return|>", "Hi."),
     ("<start_of_turn>model\nHi.<end_of_turn>\n<start_of_turn>user\nmore", "Hi.\n"),
     ("[INST] hi [/INST] Hello.", " Hello."),
+    ("<|channel>thought\nHm.<channel|>Hello.<channel|><|turn>", "Hello."),
     ("Hi.<\uff5cend\u2581of\u2581sentence\uff5c>", "Hi."),
 ]
 PROGRAMS = [  # for a program, not for the caller

@@ -411,3 +411,21 @@ async def test_openai_itself_needs_one(monkeypatch):
 def test_what_a_refusal_says_in_words(status: int, body: str, remedy: Remedy, wait_s: float):
     error = refusal(status, body, 0.0)
     assert (error.remedy, error.retry_after_s) == (remedy, wait_s)
+
+
+async def test_a_last_chunk_with_words_ends_the_answer_though_nothing_follows():
+    """As a server does that never says that it has finished, and keeps the connection."""
+    emitted = Emitted()
+    answer = Answer(question(), emitted, asyncio.get_running_loop().call_later)
+    chunk = {"choices": [{"delta": {"content": "We are open."}, "finish_reason": "stop"}]}
+    answer.feed(b"data: " + orjson.dumps(chunk) + b"\n\n")
+    assert not emitted.of(Answered)
+    assert await emitted.until(Answered) == Answered(1)
+
+
+def test_what_goes_wrong_behind_the_last_chunk_is_nothing():
+    emitted = Emitted()
+    answer = Answer(question(), emitted)
+    answer.feed(b'data: {"choices":[{"delta":{"content":"Yes."},"finish_reason":"length"}]}\n\n')
+    answer.fail(ProviderError("openai", "broke off its answer"))
+    assert emitted.events == [Token(1, "Yes."), Answered(1, flaw="length")]
