@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+
+from actors.figures import figure_pattern, figure_words
 
 REPEATED = 3  # so many figures in a row, that were pressed as keys, are a repetition and not a coincidence
-_FIGURES = re.compile(rf"\d(?:[\W_]{{0,3}}\d){{{REPEATED - 1},}}")
 
 
 class Digits:
@@ -44,26 +46,42 @@ class Digits:
         """What a language model is told."""
         return f"pressed {' '.join(self._keys)}"
 
-    def hidden_in(self, text: str, fewest: int = REPEATED) -> str:
-        """The text without what it repeats of them in figures, as an assistant does that reads a number back; runs of
-        fewer are left."""
+    def hidden_in(self, text: str, language: str = "", fewest: int = REPEATED) -> str:
+        """The text without what it repeats of them in figures or their words, as an assistant does that reads a number
+        back; runs of fewer are left."""
 
         def hide(run: re.Match[str]) -> str:
-            figures = _figures(run.group())
+            figures = _figures(run.group(), language)
             is_theirs = len(figures) >= fewest and (figures in keys or keys in figures)
             return f"[{len(figures)} keys]" if is_theirs else run.group()
 
         keys = _figures(self._keys)
-        return _FIGURES.sub(hide, text) if len(keys) >= REPEATED else text
+        return _runs(language).sub(hide, text) if len(keys) >= REPEATED else text
+
+    def hidden_as(self, spoken: Callable[[str], str], text: str) -> str:
+        """The text without what `spoken` makes of them as one number."""
+        keys = _figures(self._keys)
+        if len(keys) < REPEATED or (number := spoken(keys)) == keys:
+            return text
+        return re.sub(rf"(?<!\w){re.escape(number)}(?!\w)", f"[{len(keys)} keys]", text, flags=re.I)
 
     def last(self, count: int) -> Digits:
         """The end of them."""
         return Digits(self._keys[-count:] if count > 0 else "")
 
 
-def _figures(text: str) -> str:
-    """Those of any script, as they are on a keypad."""
-    return "".join(str(int(character)) for character in text if character.isdecimal())
+@cache
+def _runs(language: str) -> re.Pattern[str]:
+    """Figures that follow each other."""
+    figure = figure_pattern(language)
+    return re.compile(rf"(?:{figure})(?:[\W_]{{0,3}}(?:{figure})){{{REPEATED - 1},}}", re.I)
+
+
+def _figures(text: str, language: str = "") -> str:
+    """Those of any script, and in words, as they are on a keypad."""
+    words = figure_words(language)
+    found = re.findall(figure_pattern(language), text, re.I)
+    return "".join(str(int(figure)) if figure.isdecimal() else words[figure.lower()] for figure in found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,13 @@ class Conversation:
     def __init__(self, assistant: AssistantConfig, limits: CallLimits = DEFAULT_LIMITS) -> None:
         self.assistant = assistant = own_texts_said(assistant)
         self._scene = scene = Scene(self._act)
-        self.history = History(scene.do, assistant.system_prompt, Spending(limits, lambda: scene.now))
+        self.history = History(
+            scene.do,
+            assistant.system_prompt,
+            Spending(limits, lambda: scene.now),
+            assistant.speech,
+            assistant.language,
+        )
         self.questions = Questions(scene.do, self.history)
         self.hearing = Hearing(scene.do, listening(assistant.language, assistant.barge_in.ignored_words))
         self.own_words = OwnWords(scene, assistant.echo, self.hearing)

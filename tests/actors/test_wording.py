@@ -105,3 +105,20 @@ def test_what_is_read_back_in_figures_is_hidden(said: str, stored: str):
 )
 def test_what_repeats_them_in_figures_is_hidden(keys: str, text: str, hidden: str):
     assert Digits(keys).hidden_in(text) == hidden
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "hidden"),
+    [
+        ("en-US", "You pressed four, seven, one, one.", "You pressed [4 keys]."),
+        ("en", "It is Four seven 1 1, and one of us.", "It is [4 keys], and one of us."),
+        ("de", "Vier sieben eins eins, stimmt das?", "[4 keys], stimmt das?"),
+        ("es", "cuatro - siete - uno - uno", "[4 keys]"),
+        ("zh-CN", "\u60a8\u6309\u4e86\u56db\u4e03\u4e00\u4e00\u3002", "\u60a8\u6309\u4e86[4 keys]\u3002"),
+        ("hi", "\u091a\u093e\u0930 \u0938\u093e\u0924 \u090f\u0915 \u090f\u0915", "[4 keys]"),
+        ("en", "One of the four seven-seaters.", None),
+        ("xx", "four seven one one", None),
+    ],
+)
+def test_what_repeats_them_in_words_is_hidden(language: str, text: str, hidden: str | None):
+    assert Digits("4711").hidden_in(text, language) == (text if hidden is None else hidden)

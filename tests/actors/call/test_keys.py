@@ -356,3 +356,13 @@ def test_a_pin_that_was_pressed_in_two_goes_is_hidden(stage: Stage):
         stage.answer("So 4711." if keys == "11" else "And?")
         stage.speak_out()
     assert stage.said()[-1] == ("assistant", "So [4 keys].", False)
+
+
+@pytest.mark.parametrize("answer", ["You said four thousand seven hundred eleven.", "You said four seven one one."])
+def test_a_pin_that_is_read_back_in_words_is_hidden(answer: str):
+    stage = Stage(speech={"numbers": "words"})
+    stage.speak_out()
+    press(stage, "4711#")
+    stage.answer(answer)
+    stage.speak_out()
+    assert stage.said()[-1] == ("assistant", "You said [4 keys].", False)

@@ -1,0 +1,78 @@
+"""The ten figures in words, as an assistant may read keys back: what it repeats of them is not stored."""
+
+# ruff: noqa: RUF001 - letters of many alphabets
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+
+from config.languages import base_language
+
+_WORDS = {  # from nought to nine, as CLDR has them
+    "ar": "صفر واحد إثنان ثلاثة أربعة خمسة ستة سبعة ثمانية تسعة",
+    "cs": "nula jeden dva tři čtyři pět šest sedm osm devět",
+    "da": "nul et to tre fire fem seks syv otte ni",
+    "de": "null eins zwei drei vier fünf sechs sieben acht neun",
+    "el": "μηδέν ένα δύο τρία τέσσερα πέντε έξι επτά οκτώ εννέα",
+    "en": "zero one two three four five six seven eight nine",
+    "es": "cero uno dos tres cuatro cinco seis siete ocho nueve",
+    "fi": "nolla yksi kaksi kolme neljä viisi kuusi seitsemän kahdeksan yhdeksän",
+    "fr": "zéro un deux trois quatre cinq six sept huit neuf",
+    "he": "אפס אחת שתיים שלוש ארבע חמש שש שבע שמונה תשע",
+    "hi": "शून्य एक दो तीन चार पाँच छह सात आठ नौ",
+    "hu": "nulla egy kettő három négy öt hat hét nyolc kilenc",
+    "id": "nol satu dua tiga empat lima enam tujuh delapan sembilan",
+    "it": "zero uno due tre quattro cinque sei sette otto nove",
+    "ja": "〇 一 二 三 四 五 六 七 八 九",
+    "ko": "공 일 이 삼 사 오 육 칠 팔 구",
+    "nb": "null én to tre fire fem seks sju åtte ni",
+    "nl": "nul een twee drie vier vijf zes zeven acht negen",
+    "pl": "zero jeden dwa trzy cztery pięć sześć siedem osiem dziewięć",
+    "pt": "zero um dois três quatro cinco seis sete oito nove",
+    "ro": "zero unu doi trei patru cinci șase șapte opt nouă",
+    "ru": "ноль один два три четыре пять шесть семь восемь девять",
+    "sv": "noll ett två tre fyra fem sex sju åtta nio",
+    "th": "ศูนย์ หนึ่ง สอง สาม สี่ ห้า หก เจ็ด แปด เก้า",
+    "tr": "sıfır bir iki üç dört beş altı yedi sekiz dokuz",
+    "uk": "нуль один два три чотири пʼять шість сім вісім девʼять",
+    "vi": "không một hai ba bốn năm sáu bảy tám chín",
+    "zh": "〇 一 二 三 四 五 六 七 八 九",
+}
+_OTHERS = {  # as they are also said
+    "ar": "اثنان:2 اثنين:2 أربع:4 خمس:5 سبع:7",
+    "da": "en:1",
+    "de": "zwo:2 ein:1 fuenf:5",
+    "en": "oh:0 nought:0",
+    "es": "un:1",
+    "fr": "une:1",
+    "hi": "जीरो:0 ज़ीरो:0 पांच:5 छः:6 छे:6",
+    "ja": "ゼロ:0 零:0 れい:0 いち:1 に:2 さん:3 よん:4 ご:5 ろく:6 なな:7 はち:8 きゅう:9",
+    "ko": "영:0",
+    "nb": "en:1 ett:1 syv:7",
+    "nl": "één:1",
+    "pt": "uma:1 meia:6",
+    "ru": "нуль:0 раз:1",
+    "ur": "صفر:0 ایک:1 دو:2 تین:3 چار:4 پانچ:5 چھ:6 سات:7 آٹھ:8 نو:9",
+    "zh": "零:0 幺:1 两:2 兩:2",
+}
+_SAME = {"no": "nb", "nn": "nb"}
+#: scripts that are written without blanks: a figure may stand within a word
+_UNSPACED = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+
+
+@cache
+def figure_words(language: str) -> Mapping[str, str]:
+    """Word -> figure, in lower case; none for a language that is not known here."""
+    base = _SAME.get(base_language(language), base_language(language))
+    words = {word: str(figure) for figure, word in enumerate(_WORDS.get(base, "").split())}
+    return words | dict(pair.split(":") for pair in _OTHERS.get(base, "").split())
+
+
+@cache
+def figure_pattern(language: str) -> str:
+    """A regular expression for one figure: a digit, or its word."""
+    words = sorted(figure_words(language), key=len, reverse=True)
+    whole = (re.escape(word) if _UNSPACED.search(word) else rf"(?<!\w){re.escape(word)}(?!\w)" for word in words)
+    return "|".join([r"\d", *whole])
