@@ -14,6 +14,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 import regex
@@ -49,7 +50,6 @@ _UNSEEN = (
     r"[\u00ad\u200e\u200f\u2060-\u2064\u202a-\u202e\u2066-\u2069\ufeff\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]"
     r"|(?<!\p{Line_Break=SA})\u200b"
 )
-_FENCE_ENDS = {mark: regex.compile(rf"(?m)^[ \t]*{mark}{{3,}}[ \t]*\n") for mark in "`~"}
 
 _EMOJI = r"(?:(?![\u00a9\u00ae\u2030-\u21ff])\p{Extended_Pictographic}|\p{Regional_Indicator})"
 _EMOJI_PARTS = r"[\uFE0E\uFE0F\u20E3\U000E0020-\U000E007F]|\p{Emoji_Modifier}"
@@ -101,6 +101,12 @@ def _row(match: regex.Match[str]) -> str:
     return (said if said.endswith((".", "!", "?")) else f"{said}.") + "\n" if said else ""
 
 
+@cache
+def _fence_end(mark: str, length: int) -> regex.Pattern[str]:
+    """As long as its beginning, at least; what follows in the same line is text."""
+    return regex.compile(rf"(?m)^[ \t]*{mark}{{{length},}}(?=[^\w{mark}])[ \t]*\n?")
+
+
 def _entity(match: regex.Match[str]) -> str:
     character = html.unescape(match[0]).replace("\u00a0", " ")
     return "" if _UNSAID.fullmatch(character) else character
@@ -112,7 +118,7 @@ def _of(text: str) -> str:
 
 
 _AT_LINE_START = (
-    _skip(r"[ \t]{0,8}(?:(`)`{2,}|(~)~{2,})[^\n`]*\n", lambda match: _FENCE_ENDS[match[1] or match[2]]),
+    _skip(r"[ \t]{0,8}(`{3,}|~{3,})[^\n`]*\n", lambda match: _fence_end(match[1][0], len(match[1]))),
     _say(r"[ \t]*\|([^\n]*)\n", _row),
     _say(r"[ \t]*(?:([-*_=])[ \t]*)(?:\1[ \t]*){2,}(?=\n)"),  # a line across
     _say(r"[ \t]*#{1,6}[ \t]+"),
@@ -144,7 +150,7 @@ _ANYWHERE = (
         _skip(r"<!--", lambda match: _COMMENT_ENDS),
         _say(r"<(?:https?://|mailto:)?([^<>\s]*[^<>\s/]@?[.@][^<>\s]+?)/?>", _inside),
         _say(r"<(?:br|hr|/p|/li|/div|/h[1-6]|/tr)\s*/?>", lambda match: "\n"),
-        _say(r"</?[A-Za-z][^<>\n]{0,120}>"),
+        _say(r"</?[A-Za-z][\w:-]{0,40}\s*/?>|<[A-Za-z][^<>\n=]{0,60}=[^<>\n]{0,160}>|<details open>"),
     ),
     *_at(
         "\\",
@@ -163,6 +169,7 @@ _ANYWHERE = (
     _say(r"(?<=\S)\[\^?\d{1,3}\](?!\()"),  # a footnote
     *_at("【", _say(r"【[^】\n]{0,80}】")),  # a citation
     _say(rf"(?:https?://|(?=www\.))({_URL}{{1,800}}?)/?(?=[.,;:!?…)\]}}\"'\u201d\u2019*_]*(?!{_URL})[\s\S])", _inside),
+    *_at("*", _say(r"(?<=\d)\*\*(?=\d)", lambda match: match[0])),  # 2**3
     *_at("*", _say(r"(?<![\d\s])\*+|(?<=\S)\*+(?=[\s.,;:!?)])|(?<!\d)\*+(?=[^\s*])|\*{2,}")),  # not 2 * 3
     *_at("_", _say(r"(?<![^\W_])_+(?=[^\s_])|(?<=\S)_+(?=\W)")),  # not snake_case
     *_at("~", _say(r"~~+")),
