@@ -141,7 +141,7 @@ class RouteAudio:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """Transport -> Transcriber: the caller's next 20-60 ms of audio, in the transcriber's format. Late audio is of no
+    """Transport -> Transcriber: the caller's next 20-100 ms of audio, in the transcriber's format. Late audio is of no
     use: a mailbox that is full drops the oldest."""
 
     droppable: ClassVar[bool] = True

@@ -5,13 +5,13 @@ https://www.twilio.com/docs/voice/media-streams/websocket-messages
 
 from __future__ import annotations
 
-import binascii
 import re
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 import orjson
+from pybase64 import b64decode, b64encode
 
 from actors.call.wire import PlayoutMode
 from actors.media.audio import MULAW_8K
@@ -194,7 +194,7 @@ class TwilioStream:
 
     def media(self, payload: bytes) -> bytes:
         """Audio for the caller, 8 kHz mu-law of any length."""
-        return self._media % binascii.b2a_base64(payload, newline=False)
+        return self._media % b64encode(payload)
 
     def mark(self, name: str) -> bytes:
         return self._mark % orjson.dumps(name)
@@ -232,7 +232,7 @@ def _media(media: dict[str, Any]) -> Media | Ignored:
         return Ignored()
     payload = _text(media, "payload")
     try:
-        return Media(binascii.a2b_base64(payload, strict_mode=True))
+        return Media(b64decode(payload, validate=True))
     except ValueError as error:  # binascii.Error is one, and so is the complaint about characters beyond ASCII
         raise BadBase64(f"media.payload: {error}") from None
 

@@ -22,11 +22,11 @@ from actors.media.vad import WINDOW_MS, WINDOW_SAMPLES, BatchedVad, VadStream
 from config.assistant import Echo, Endpointing
 
 WIDEBAND_RATE = 12000  # from here on a wire is heard at 16 kHz
-LONG_MS, SHORT_MS = 60, 20  # one piece of audio while nobody waits for it, and while somebody does
+LONG_MS, SHORT_MS = 100, 20  # one piece of audio while nobody waits for it, and while somebody does
 BRISK_MS = 500  # so long after the beginning of the call, and after speech, whoever hears it may be about to say so
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen costs 0.4 us more for each
 class Heard:
     """The caller's next audio, PCM s16le at the leg's hearing rate."""
 
@@ -125,7 +125,7 @@ class Inbound:
             self.piece_bytes = self._short_bytes
 
     def tell(self, everything: bool = False) -> None:
-        """Move audio into `events`: pieces of 60 ms, of 20 ms when it matters, or all there is."""
+        """Move audio into `events`: pieces of 100 ms, of 20 ms when it matters, or all there is."""
         untold = self.untold
         while untold and (everything or len(untold) >= self.piece_bytes):
             piece = bytes(untold[: self.piece_bytes])

@@ -12,13 +12,13 @@ moment crosses it and is never spoken; it is given again, in a new context.
 from __future__ import annotations
 
 import asyncio
-from binascii import a2b_base64
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import orjson
+from pybase64 import b64decode
 from pydantic import Field
 
 from actors.errors import ProviderError, Remedy
@@ -197,7 +197,7 @@ class CartesiaTts(TtsSession):
                 raise _error(message)
             return  # of an utterance that was cancelled, or of a context that has expired
         if kind == "chunk":
-            self._on_audio(context, a2b_base64(text(message.get("data"))))
+            self._on_audio(context, b64decode(text(message.get("data"))))
         elif kind == "timestamps":
             _add_words(context, record(message.get("word_timestamps")))
         elif kind == "flush_done":

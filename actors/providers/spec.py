@@ -247,7 +247,7 @@ class SttSession(Session):
 
     @abstractmethod
     def hear(self, payload: bytes) -> None:
-        """The caller's next audio, 20-60 ms, in the session's format; silence is not left out."""
+        """The caller's next audio, 20-100 ms, in the session's format; silence is not left out."""
 
     @property
     def unsent_ms(self) -> float:

@@ -9,7 +9,7 @@ import pytest
 from actors.media import g711
 from actors.media.arrivals import BACKLOG_MS, REAL_TIME
 from actors.media.audio import MULAW_8K, PCM_8K, PCM_16K, AudioFormat, Encoding
-from actors.media.inbound import BRISK_MS, Heard, Inbound, hear
+from actors.media.inbound import BRISK_MS, LONG_MS, Heard, Inbound, hear
 from actors.media.resample import Converter
 from actors.media.speech import SpeechEnded, SpeechStarted
 from actors.media.vad import BatchedVad
@@ -73,9 +73,9 @@ def test_pieces_are_short_when_it_matters_and_long_when_nothing_changes(vad):
     feed([(leg, g711.encode(bytes(16000) + voice(1500) + bytes(24000)))], vad)
     lengths = [(event.start_ms, event.end_ms - event.start_ms) for event in leg.events if isinstance(event, Heard)]
     assert all(length == 20 for start, length in lengths if start < BRISK_MS)
-    assert all(length == 60 for start, length in lengths if BRISK_MS <= start < 900)
+    assert all(length == LONG_MS for start, length in lengths if BRISK_MS <= start < 900)
     assert all(length == 20 for start, length in lengths if 1100 <= start < 2500 + BRISK_MS - 100)  # somebody waits
-    assert all(length == 60 for start, length in lengths if start > 3600)
+    assert all(length == LONG_MS for start, length in lengths if start > 3600)
 
 
 def test_all_audio_is_told_before_speech_begins_and_ends(vad):
