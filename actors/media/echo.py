@@ -10,12 +10,13 @@ came rises and falls as what was played did, some time before, it is its echo, a
 on this line. What is not alike can only show that echoes are weaker than believed. A caller who speaks is like nothing
 that was played, and teaches nothing. The task is that of an echo suppressor's double-talk detector (ITU-T G.164).
 
-Levels are dB of full scale, times milliseconds of the media clock. Nothing is measured before the VAD hears a voice.
+Levels are dB of full scale, times milliseconds of the media clock.
 """
 
 from __future__ import annotations
 
 import math
+from array import array
 from collections import deque
 
 import numpy as np
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from actors.media import g711
 from actors.media.audio import FRAME_MS, AudioFormat, Encoding
+from actors.media.playout import LEAD_MS
 from actors.media.resample import Samples, to_float
 from actors.media.speech import DOUBT, START, STAY
 from actors.media.vad import WINDOW_MS
@@ -40,7 +42,6 @@ ALIKE = 0.6  # correlation of two envelopes: of independent speech rarely above 
 DELAY_STEP_MS = 40
 HOLD_MS = 500  # the VAD goes on for a while after an echo, over a noise that is no louder
 SPREAD_MS = 200  # an echo lasts so much longer than it was learnt: reverberation, jitter, a delay that grows
-LONGEST_PIECE_MS = 1000  # what a voice sends at once is shorter
 _FALL_DB, _QUIET_FALL_DB = 2.0, 6.0  # a lesson
 _BREAK_MS = 500
 _ATTENTION_MS = MEMORY_WINDOWS * WINDOW_MS  # after a voice
@@ -54,93 +55,66 @@ def level_db(row: Samples) -> float:
     return 10 * math.log10(float(row @ row) / len(row) + _LEAST_POWER)
 
 
-def levels_db(rows: Samples) -> list[float]:
+def levels_db(rows: Samples) -> array[float]:
     """The same of each row, quicker for many."""
     power = np.einsum("ij,ij->i", rows, rows) / np.float32(rows.shape[1])
-    levels: list[float] = (10 * np.log10(power + _LEAST_POWER)).tolist()
-    return levels
+    return array("f", (10 * np.log10(power + np.float32(_LEAST_POWER))).tobytes())
 
 
 class Played:
-    """The level of what the caller hears of us, by frames of 20 ms; measured when it is asked for."""
+    """The level of what the caller hears of us, by frames of 20 ms.
+
+    Measured as it is played: audio that is kept until somebody asks costs more, in memory that is cold by then.
+    """
 
     def __init__(self, wire_format: AudioFormat, memory_ms: float) -> None:
         self.until_ms = 0.0  # played or, with a carrier that buffers, to be played
-        self._format, self._frame_bytes = wire_format, wire_format.frame_bytes
+        self._format = wire_format
+        self._to_samples = g711.to_float if wire_format.encoding is Encoding.MULAW else to_float
         self._memory_frames = int(memory_ms / FRAME_MS)
-        self._pieces: deque[tuple[float, bytes]] = deque(maxlen=512)  # not measured yet
-        self._first, self._levels = 0, [SILENT_DB]  # the number of the first frame, and all levels from there on
+        self._first, self._levels = 0, array("f")  # the number of the first frame, and all levels from there on
 
     def add(self, payload: bytes, at_ms: float) -> None:
         """Audio in the wire's format, which begins to be heard at this time."""
-        self._pieces.append((at_ms, payload))
+        found, levels = self._levels_of(payload), self._levels
+        start = round(at_ms / FRAME_MS) - self._first
+        if start - len(levels) > self._memory_frames:  # nothing was played for so long
+            del levels[:]
+        if not levels:
+            self._first, start = self._first + start, 0
+        if start > len(levels):
+            levels.extend([SILENT_DB] * (start - len(levels)))
+        levels[max(0, start) : max(0, start + len(found))] = found[max(0, -start) :]
+        if len(levels) > 2 * self._memory_frames:
+            old = len(levels) - self._memory_frames
+            del levels[:old]
+            self._first += old
         self.until_ms = max(self.until_ms, at_ms + self._format.duration_ms(len(payload)))
 
     def cut(self, now_ms: float) -> None:
         """What was to be heard later is not."""
-        self._measure(now_ms)
-        del self._levels[max(1, int(now_ms / FRAME_MS) + 1 - self._first) :]
+        del self._levels[max(0, int(now_ms / FRAME_MS) + 1 - self._first) :]
         self.until_ms = min(self.until_ms, now_ms)
 
-    def forget(self, before_ms: float) -> None:
-        """Nobody will ask for what was heard earlier: what was not measured by now need not be."""
-        pieces = self._pieces
-        while pieces and pieces[0][0] < before_ms - LONGEST_PIECE_MS:
-            pieces.popleft()
-
     def loudest_db(self, from_ms: float, to_ms: float) -> float:
-        self._measure(to_ms)
         first = max(0, int(from_ms / FRAME_MS) - self._first)
         return max(self._levels[first : max(0, int(to_ms / FRAME_MS) + 1 - self._first)], default=SILENT_DB)
 
     def levels(self, from_ms: float, to_ms: float) -> Levels:
         """Frame by frame."""
-        self._measure(to_ms)
         first, end = int(from_ms / FRAME_MS) - self._first, int(to_ms / FRAME_MS) + 1 - self._first
         found = np.full(end - first, SILENT_DB)
         known = self._levels[max(0, first) : max(0, end)]
         found[max(0, -first) :][: len(known)] = known
         return found
 
-    def _measure(self, now_ms: float) -> None:
-        if not self._pieces:
-            return
-        pieces = [(at_ms, self._whole_frames(payload)) for at_ms, payload in self._pieces]
-        self._pieces.clear()
-        self._forget(int(now_ms / FRAME_MS) - self._memory_frames)
-        found, taken = self._levels_of([payload for _, payload in pieces]), 0
-        levels = self._levels
-        for at_ms, payload in pieces:
-            start, count = round(at_ms / FRAME_MS) - self._first, len(payload) // self._frame_bytes
-            first, end = max(0, start), start + count
-            if first > len(levels):
-                levels.extend([SILENT_DB] * (first - len(levels)))
-            if end > 0:  # else it is older than all that is remembered
-                levels[first:end] = found[taken + first - start : taken + count]
-            taken += count
-
-    def _levels_of(self, pieces: list[bytes]) -> list[float]:
-        """Frame by frame. One or two, as while somebody speaks, are quicker one by one, many in one go."""
-        if len(pieces) <= 3 and all(len(piece) == self._frame_bytes for piece in pieces):
-            return [level_db(self._samples(piece)) for piece in pieces]
-        samples = self._samples(b"".join(pieces)).reshape(-1, self._frame_bytes // self._format.sample_bytes)
-        return levels_db(samples)
-
-    def _forget(self, oldest: int) -> None:
-        if oldest - self._first >= len(self._levels):
-            self._first, self._levels = oldest, [SILENT_DB]
-        elif oldest - self._first > self._memory_frames:
-            del self._levels[: oldest - self._first]
-            self._first = oldest
-
-    def _whole_frames(self, payload: bytes) -> bytes:
-        missing = -len(payload) % self._frame_bytes
-        return payload + self._format.silence(FRAME_MS)[:missing] if missing else payload
-
-    def _samples(self, audio: bytes) -> Samples:
-        if self._format.encoding is Encoding.MULAW:
-            return g711.to_float(audio)
-        return to_float(audio)
+    def _levels_of(self, payload: bytes) -> array[float]:
+        """Frame by frame; the last may be short."""
+        frame_bytes = self._format.frame_bytes
+        if len(payload) == frame_bytes:
+            return array("f", (level_db(self._to_samples(payload)),))
+        payload += self._format.silence(FRAME_MS)[: -len(payload) % frame_bytes]
+        return levels_db(self._to_samples(payload).reshape(-1, frame_bytes // self._format.sample_bytes))
 
 
 class EchoGuard:
@@ -154,8 +128,8 @@ class EchoGuard:
         self._learns_until_ms = math.inf  # from here on it is enough to know the windows with a voice
         self._enabled, self._margin_db, self._longest_ms = options.enabled, options.margin_db, float(options.delay_ms)
         self._delays_frames = np.arange(0, self._longest_ms, DELAY_STEP_MS) / FRAME_MS
-        self._memory_ms = MEMORY_WINDOWS * WINDOW_MS + self._longest_ms + SPREAD_MS
-        self._played = Played(wire_format, self._memory_ms)
+        memory_ms = MEMORY_WINDOWS * WINDOW_MS + self._longest_ms + SPREAD_MS + LEAD_MS
+        self._played = Played(wire_format, memory_ms)
         self._came: deque[tuple[float, float]] = deque(maxlen=MEMORY_WINDOWS)  # (end ms, level) of the windows
         self._voices = self._unlearnt = 0  # windows with a voice, and all, since the last lesson
         self._hold_ms, self._hold_db = 0.0, SILENT_DB  # an echo was so loud until then
@@ -223,7 +197,6 @@ class EchoGuard:
         return min(self._longest_ms, self.echo_delay_ms + SPREAD_MS)
 
     def _learn(self, now_ms: float) -> None:
-        self._played.forget(now_ms - self._memory_ms)
         voices, self._voices, self._unlearnt, self._doubt = self._voices, 0, 0, False
         caller, self._caller = self._caller, False
         if len(self._came) < LEARN_WINDOWS or not (voices or self.gain_db > LEAST_GAIN_DB):

@@ -189,23 +189,26 @@ def test_levels_are_those_of_the_time_when_they_are_heard():
     assert played.loudest_db(1080, 1180) == -90
 
 
-def test_what_is_older_than_the_memory_is_not_taken_for_what_is_younger():
+def test_what_is_older_than_the_memory_is_forgotten_and_nothing_else():
     played = Played(MULAW_8K, 200)
-    loud, quiet = (g711.encode(pcm(np.full(800, height))) for height in (16384, 164))
+    loud, quiet = (g711.encode(pcm(np.full(160, height))) for height in (16384, 164))
+    played.add(loud, 1000)
+    for number in range(1, 100):
+        played.add(quiet, 1000 + 20 * number)
+    assert len(played._levels) <= 20
+    assert played.loudest_db(1000, 1020) == -90
+    assert played.loudest_db(2800, 2980) == pytest.approx(-46, abs=0.5)
+    played.add(loud, 9000)
+    assert played.loudest_db(2800, 2980) == -90 and played.loudest_db(9000, 9000) == pytest.approx(-6, abs=0.3)
+
+
+def test_a_piece_that_comes_late_lands_where_it_is_heard():
+    played = Played(MULAW_8K, 2000)
+    loud, quiet = (g711.encode(pcm(np.full(height[1], height[0]))) for height in ((16384, 200), (164, 800)))
     played.add(quiet, 1000)
-    played.add(loud, 1700)
-    played.add(quiet, 1800)
-    played.add(quiet, 2000)
-    assert played.loudest_db(1960, 2080) == pytest.approx(-46, abs=0.5)
-    assert played.loudest_db(1700, 1900) == pytest.approx(-46, abs=0.5), "the loud one is forgotten"
-
-
-def test_a_quiet_caller_does_not_make_it_remember_all_that_was_played():
-    guard = EchoGuard(MULAW_8K, Echo())
-    for number in range(2000):
-        guard.play(MULAW_8K.silence(20), 20.0 * number)
-        guard.judge(0.0, -60.0, 20.0 * number)
-    assert len(guard._played._pieces) < 250
+    played.add(loud, 1140)  # 25 ms: the rest of its second frame is silent
+    assert played.loudest_db(1100, 1120) == -90
+    assert played.levels(1080, 1180).tolist() == pytest.approx([-46, -90, -90, -6, -12, -90], abs=1)
 
 
 def test_nothing_is_judged_long_after_what_was_played():
