@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections import deque
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,35 +65,48 @@ def levels_db(rows: Samples) -> array[float]:
 class Played:
     """The level of what the caller hears of us, by frames of 20 ms.
 
-    Measured as it is played: audio that is kept until somebody asks costs more, in memory that is cold by then.
+    What was added is measured once a tick (`measure`): audio that waits until somebody asks is in memory that is cold.
     """
 
     def __init__(self, wire_format: AudioFormat, memory_ms: float) -> None:
         self.until_ms = 0.0  # played or, with a carrier that buffers, to be played
-        self._format = wire_format
-        self._to_samples = g711.to_float if wire_format.encoding is Encoding.MULAW else to_float
+        self.wire_format, self.is_mulaw = wire_format, wire_format.encoding is Encoding.MULAW
+        self.fresh: list[tuple[float, bytes]] = []  # (when it begins to be heard, whole frames), not measured yet
         self._memory_frames = int(memory_ms / FRAME_MS)
         self._first, self._levels = 0, array("f")  # the number of the first frame, and all levels from there on
 
     def add(self, payload: bytes, at_ms: float) -> None:
         """Audio in the wire's format, which begins to be heard at this time."""
-        found, levels = self._levels_of(payload), self._levels
+        self.until_ms = max(self.until_ms, at_ms + self.wire_format.duration_ms(len(payload)))
+        if missing := -len(payload) % self.wire_format.frame_bytes:
+            payload += self.wire_format.silence(FRAME_MS)[:missing]
+        self.fresh.append((at_ms, payload))
+
+    def put(self, found: array[float], at_ms: float) -> None:
+        """The levels of what is heard from then on."""
+        levels = self._levels
         start = round(at_ms / FRAME_MS) - self._first
-        if start - len(levels) > self._memory_frames:  # nothing was played for so long
-            del levels[:]
-        if not levels:
-            self._first, start = self._first + start, 0
-        if start > len(levels):
-            levels.extend([SILENT_DB] * (start - len(levels)))
+        if start != len(levels) or not levels:
+            start = self._make_room(start)
         levels[max(0, start) : max(0, start + len(found))] = found[max(0, -start) :]
         if len(levels) > 2 * self._memory_frames:
             old = len(levels) - self._memory_frames
             del levels[:old]
             self._first += old
-        self.until_ms = max(self.until_ms, at_ms + self._format.duration_ms(len(payload)))
+
+    def _make_room(self, start: int) -> int:
+        """There was a pause before, or what was to be heard is cut. Where in `_levels` it begins then."""
+        levels = self._levels
+        if start - len(levels) > self._memory_frames:
+            del levels[:]
+        if not levels:
+            self._first, start = self._first + start, 0
+        levels.extend([SILENT_DB] * (start - len(levels)))
+        return start
 
     def cut(self, now_ms: float) -> None:
         """What was to be heard later is not."""
+        measure([self])
         del self._levels[max(0, int(now_ms / FRAME_MS) + 1 - self._first) :]
         self.until_ms = min(self.until_ms, now_ms)
 
@@ -108,13 +122,23 @@ class Played:
         found[max(0, -first) :][: len(known)] = known
         return found
 
-    def _levels_of(self, payload: bytes) -> array[float]:
-        """Frame by frame; the last may be short."""
-        frame_bytes = self._format.frame_bytes
-        if len(payload) == frame_bytes:
-            return array("f", (level_db(self._to_samples(payload)),))
-        payload += self._format.silence(FRAME_MS)[: -len(payload) % frame_bytes]
-        return levels_db(self._to_samples(payload).reshape(-1, frame_bytes // self._format.sample_bytes))
+
+def measure(played: Iterable[Played]) -> None:
+    """What was played on these legs since the last time, in one go for all with the same format."""
+    batches: dict[tuple[int, bool], list[Played]] = {}
+    for leg in played:
+        if leg.fresh:
+            batches.setdefault((leg.wire_format.frame_bytes, leg.is_mulaw), []).append(leg)
+    for (frame_bytes, is_mulaw), legs in batches.items():
+        audio = b"".join([payload for leg in legs for _, payload in leg.fresh])
+        samples = g711.to_float(audio) if is_mulaw else to_float(audio)
+        levels, at = levels_db(samples.reshape(len(audio) // frame_bytes, -1)), 0
+        for leg in legs:
+            for at_ms, payload in leg.fresh:
+                end = at + len(payload) // frame_bytes
+                leg.put(levels[at:end], at_ms)
+                at = end
+            leg.fresh = []
 
 
 class EchoGuard:
@@ -129,7 +153,7 @@ class EchoGuard:
         self._enabled, self._margin_db, self._longest_ms = options.enabled, options.margin_db, float(options.delay_ms)
         self._delays_frames = np.arange(0, self._longest_ms, DELAY_STEP_MS) / FRAME_MS
         memory_ms = MEMORY_WINDOWS * WINDOW_MS + self._longest_ms + SPREAD_MS + LEAD_MS
-        self._played = Played(wire_format, memory_ms)
+        self.played = Played(wire_format, memory_ms)
         self._came: deque[tuple[float, float]] = deque(maxlen=MEMORY_WINDOWS)  # (end ms, level) of the windows
         self._voices = self._unlearnt = 0  # windows with a voice, and all, since the last lesson
         self._hold_ms, self._hold_db = 0.0, SILENT_DB  # an echo was so loud until then
@@ -139,14 +163,14 @@ class EchoGuard:
     def play(self, payload: bytes, at_ms: float) -> None:
         """The caller begins to hear this at `at_ms`."""
         if self._enabled:
-            self._played.add(payload, at_ms)
-            self._until_ms = self._played.until_ms + self._longest_ms
+            self.played.add(payload, at_ms)
+            self._until_ms = self.played.until_ms + self._longest_ms
 
     def cut(self, now_ms: float) -> None:
         """The caller hears nothing more of what was played ahead."""
         if self._enabled:
-            self._played.cut(now_ms)
-            self._until_ms = self._played.until_ms + self._longest_ms
+            self.played.cut(now_ms)
+            self._until_ms = self.played.until_ms + self._longest_ms
 
     def wants(self, probability: float, now_ms: float) -> bool:
         """Whether the window judged now could be an echo, or teach something, and is to be given to `judge`."""
@@ -181,7 +205,7 @@ class EchoGuard:
         return REST_WINDOWS if self._voices else QUIET_WINDOWS
 
     def _is_echo(self, level_db: float, end_ms: float) -> bool:
-        played_db = self._played.loudest_db(end_ms - WINDOW_MS - self._latest_ms, end_ms)
+        played_db = self.played.loudest_db(end_ms - WINDOW_MS - self._latest_ms, end_ms)
         held = end_ms < self._hold_ms and level_db <= self._hold_db
         if played_db > PLAYING_DB and level_db < played_db + self.gain_db + self._margin_db:
             self._hold_db = max(level_db, self._hold_db if held else SILENT_DB)
@@ -203,7 +227,7 @@ class EchoGuard:
             return  # that echoes are as weak as can be is known
         ends_ms, came = np.array(self._came).T
         since_ms = ends_ms[0] - WINDOW_MS - self._longest_ms - FRAME_MS
-        played = self._played.levels(since_ms, now_ms)
+        played = self.played.levels(since_ms, now_ms)
         played = np.maximum(played[1:], played[:-1])  # a window lies over two frames
         peak_db = played.max()
         if peak_db < PLAYING_DB:

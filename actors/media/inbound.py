@@ -15,7 +15,7 @@ import numpy as np
 from actors.media import g711
 from actors.media.arrivals import Arrivals
 from actors.media.audio import FRAME_MS, MULAW_8K, PCM_8K, PCM_16K, AudioFormat
-from actors.media.echo import EchoGuard, level_db
+from actors.media.echo import EchoGuard, level_db, measure
 from actors.media.resample import HALVE_HISTORY, Converter, Samples, halve, to_float, to_pcm
 from actors.media.speech import SpeechDetector, SpeechEnded, SpeechStarted
 from actors.media.vad import WINDOW_MS, WINDOW_SAMPLES, BatchedVad, VadStream
@@ -140,6 +140,7 @@ def hear(inbounds: Sequence[Inbound], vad: BatchedVad, now_ms: float, late_ms: f
     """One tick of all legs: take, resample, judge, tell."""
     for inbound in inbounds:
         inbound.take(now_ms, late_ms)
+    measure([inbound.echo.played for inbound in inbounds])
     _narrow([inbound for inbound in inbounds if inbound.is_wide])
     while ready := [inbound for inbound in inbounds if len(inbound.unjudged) >= inbound.window_bytes]:
         _judge(ready, vad, now_ms)

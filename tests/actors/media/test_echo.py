@@ -12,7 +12,7 @@ from actors.call.wire import PlayoutMode
 from actors.media import g711
 from actors.media.audio import MULAW_8K, PCM_8K, PCM_16K
 from actors.media.clock import MediaClock
-from actors.media.echo import FIRST_GAIN_DB, LEAST_GAIN_DB, EchoGuard, Played
+from actors.media.echo import FIRST_GAIN_DB, LEAST_GAIN_DB, EchoGuard, Played, measure
 from actors.media.leg import Leg
 from actors.media.resample import Converter
 from actors.media.vad import BatchedVad
@@ -182,6 +182,7 @@ def test_levels_are_those_of_the_time_when_they_are_heard():
     loud, quiet = (g711.encode(pcm(np.full(800, height))) for height in (16384, 164))
     played.add(loud, 1000)
     played.add(quiet, 1100)
+    measure([played])
     assert played.loudest_db(1000, 1080) == pytest.approx(-6, abs=0.3)
     assert played.loudest_db(1120, 1180) == pytest.approx(-46, abs=0.5)
     assert played.loudest_db(1300, 1400) == -90
@@ -195,10 +196,12 @@ def test_what_is_older_than_the_memory_is_forgotten_and_nothing_else():
     played.add(loud, 1000)
     for number in range(1, 100):
         played.add(quiet, 1000 + 20 * number)
+    measure([played])
     assert len(played._levels) <= 20
     assert played.loudest_db(1000, 1020) == -90
     assert played.loudest_db(2800, 2980) == pytest.approx(-46, abs=0.5)
     played.add(loud, 9000)
+    measure([played])
     assert played.loudest_db(2800, 2980) == -90 and played.loudest_db(9000, 9000) == pytest.approx(-6, abs=0.3)
 
 
@@ -207,6 +210,7 @@ def test_a_piece_that_comes_late_lands_where_it_is_heard():
     loud, quiet = (g711.encode(pcm(np.full(height[1], height[0]))) for height in ((16384, 200), (164, 800)))
     played.add(quiet, 1000)
     played.add(loud, 1140)  # 25 ms: the rest of its second frame is silent
+    measure([played])
     assert played.loudest_db(1100, 1120) == -90
     assert played.levels(1080, 1180).tolist() == pytest.approx([-46, -90, -90, -6, -12, -90], abs=1)
 
