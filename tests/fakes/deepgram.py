@@ -31,6 +31,11 @@ BOOLEANS = {"interim_results", "vad_events", "punctuate", "smart_format", "numer
 ENCODINGS = {"linear16": Encoding.PCM, "mulaw": Encoding.MULAW}
 
 
+def _read(pcm: bytes) -> list[str]:
+    """Deepgram has a word for whatever sounds like a voice."""
+    return ["what" if word == "?" else word for word in tones.read(pcm)]
+
+
 class FakeDeepgram(FakeProvider):
     """`idle_s`: the wait for audio or KeepAlive before 1011 NET-0001. `speech_final`: noise may suppress it.
     `empty_finalize`: whether a Finalize with nothing to finalize is answered (the real one may not). Of v2: it is sure
@@ -48,7 +53,7 @@ class FakeDeepgram(FakeProvider):
         super().__init__()
         self.idle_s, self.speech_final, self.empty_finalize = idle_s, speech_final, empty_finalize
         self.eager_ms, self.end_ms = eager_ms, end_ms
-        self.read: Callable[[bytes], list[str]] = tones.read  # PCM at 8 kHz -> words
+        self.read: Callable[[bytes], list[str]] = _read  # PCM at 8 kHz -> words
         self.on_turn: Callable[[str], None] = lambda event: None
         self.controls: list[str] = []  # KeepAlive, Finalize, ForceEndTurn, CloseStream, as they came
         self.audio_ms: list[float] = []  # of each connection

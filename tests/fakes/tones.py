@@ -55,4 +55,4 @@ def _word(word: str) -> bytes:
 def _name(samples: np.ndarray) -> str:
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples)), n=RATE))
     code = int(np.argmax(spectrum[LOW])) + len(LOW) * int(np.argmax(spectrum[HIGH]))
-    return next((word for word, number in _codes.items() if number == code), "what")
+    return next((word for word, number in _codes.items() if number == code), "?")
