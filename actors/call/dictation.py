@@ -35,6 +35,7 @@ class Dictation:
         self.owes = False  # it was asked, and has not answered
         self.fed_ms = 0.0  # on the session's clock
         self._seams: list[tuple[float, float]] = []  # (session ms, what to add for the caller's ms), ascending
+        self._shift_ms = float("inf")  # of the last seam
         self._until_ms = float("-inf")  # it was given all audio before
         self._asked_ms: float | None = None  # a `Finalize` that waits for the session, or for its audio
         self._owed_ms = float("-inf")  # the `Finalize` that it has
@@ -61,17 +62,20 @@ class Dictation:
     # --- what it is given -----------------------------------------------------------------------------------------
 
     def feed(self, chunk: Heard) -> None:
-        shift = chunk.start_ms - self.fed_ms
-        if not self._seams or abs(self._seams[-1][1] - shift) > 1.0:
-            self._seams.append((self.fed_ms, shift))
-        self.fed_ms += chunk.end_ms - chunk.start_ms
-        self._until_ms, self.voiced = chunk.end_ms, chunk.voiced
-        if chunk.voiced and self._settled_ms is not None and chunk.start_ms > self._settled_ms + SLACK_MS:
-            self._voice_since = True
-        if chunk.voiced and self._asked_ms is not None and chunk.start_ms > self._asked_ms + SLACK_MS:
-            self._asked_ms = None  # the caller goes on
-        if chunk.voiced:
-            self._voice_ms = chunk.end_ms
+        start_ms, end_ms = chunk.start_ms, chunk.end_ms
+        shift_ms = start_ms - self.fed_ms
+        if not -1.0 <= shift_ms - self._shift_ms <= 1.0:
+            self._shift_ms = shift_ms
+            self._seams.append((self.fed_ms, shift_ms))
+        self.fed_ms += end_ms - start_ms
+        self._until_ms = end_ms
+        self.voiced = voiced = chunk.voiced
+        if voiced:
+            self._voice_ms = end_ms
+            if self._settled_ms is not None and start_ms > self._settled_ms + SLACK_MS:
+                self._voice_since = True
+            if self._asked_ms is not None and start_ms > self._asked_ms + SLACK_MS:
+                self._asked_ms = None  # the caller goes on
 
     def ask(self, until_ms: float) -> None:
         self._asked_ms = until_ms

@@ -56,7 +56,7 @@ class Transcriber(SessionMember):
         self._fed_s = time.monotonic()
         self._dictation.feed(message)
         self.session.hear(message.payload)
-        if self.opened and (message.voiced or self.watch.waiting or self._dictation.is_asked):
+        if self.opened and (message.voiced != self.watch.waiting or self._dictation.is_asked):
             self._hand_over()
 
     def receiveMsg_Finalize(self, message: Finalize, sender: ActorAddress) -> None:

@@ -26,6 +26,7 @@ LAGGING_S = 0.25  # who was held up for so long just now has not been able to he
 MOST_SPARED = 3  # so often a late provider is waited for once more; a worker that always lags must go on, too
 MOST_BUSY_S = 30.0  # so long an engine of ours is waited for that has its hands full
 MOST_GROWN_S = 5.0  # a deadline does not grow beyond: whoever needs longer is better asked anew
+OFTEN_S = 0.2  # so much later a deadline may be, for what comes often
 EARLY_S = 0.001  # timers are coarse: one that fires so early is on time
 
 
@@ -61,11 +62,13 @@ class StallWatch:
         self._begin(self._clock(), awaited, within_ms, detail)
 
     def came_and_expect(self, awaited: Awaited, within_ms: float, detail: str) -> None:
-        """`came` and `expect` in one, for what comes often."""
+        """`came` and `expect` in one, for what comes often: what comes within `OFTEN_S` of the last moves nothing."""
         now = self._clock()
         if self._deadline_s is not None:
+            if awaited == self.awaited and now - self._since_s < OFTEN_S:
+                return
             self._known(self.awaited).took(now - self._since_s)
-        self._begin(now, awaited, within_ms, detail)
+        self._begin(now, awaited, within_ms + 1000 * OFTEN_S, detail)
 
     def came(self) -> None:
         """What was awaited is there; the provider's history learns how long it took."""

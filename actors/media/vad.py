@@ -118,16 +118,17 @@ class _LstmCell:
         matrix = np.concatenate((weights[f"{name}.weight_ih"], weights[f"{name}.weight_hh"]), axis=1).T
         bias = weights[f"{name}.bias_ih"] + weights[f"{name}.bias_hh"]
         scale = np.repeat(np.array((0.5, 0.5, 1, 0.5), np.float32), _UNITS)  # input, forget, new, output
-        self._matrix, self._bias = np.ascontiguousarray(matrix * scale), bias * scale
+        order = np.arange(4 * _UNITS).reshape(4, _UNITS)[[0, 1, 3, 2]].ravel()  # the sigmoids side by side
+        self._matrix, self._bias = np.ascontiguousarray((matrix * scale)[:, order]), (bias * scale)[order]
 
     def __call__(self, rows: Samples, hidden: Samples, cell: Samples) -> tuple[Samples, Samples]:
         """The next hidden state and cell state; all are [N, 128]."""
         gates = np.concatenate((rows, hidden), axis=1) @ self._matrix
         gates += self._bias
         np.tanh(gates, out=gates)
-        take, keep, new, show = (gates[:, start : start + _UNITS] for start in range(0, 4 * _UNITS, _UNITS))
-        for gate in (take, keep, show):
-            gate += 1
-            gate *= 0.5
+        sigmoids = gates[:, : 3 * _UNITS]
+        sigmoids += 1
+        sigmoids *= 0.5
+        take, keep, show, new = (gates[:, start : start + _UNITS] for start in range(0, 4 * _UNITS, _UNITS))
         cell = keep * cell + take * new
         return show * np.tanh(cell), cell

@@ -183,11 +183,6 @@ def test_what_can_never_work_is_refused_at_its_line(read: Read, old: str, new: s
         ("Hello.", "Hello {name}.", "3: greeting: has a slot in braces, which is said as it stands"),
         ("Hello.", "'...'", "3: greeting: has no word that could be said"),
         ("greeting: Hello.", "idle: {prompts: [a, '']}", "3: idle.prompts[1]: says nothing: leave it out"),
-        (
-            "greeting: Hello.",
-            "barge_in: {ignored_words: [uh huh]}",
-            "3: barge_in.ignored_words[0]: 'uh huh' is not one",
-        ),
         ("hours]", "hours]\n      slots: {day: Friday}", "11: llm.intents[0].slots.day: is not used anywhere"),
         ("stt: embedded", "stt: {provider: embedded, pronunciations: {quux: K W}}", "quux: no sentence has this word"),
     ],
