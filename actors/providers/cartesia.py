@@ -197,7 +197,8 @@ class CartesiaTts(TtsSession):
                 raise _error(message)
             return  # of an utterance that was cancelled, or of a context that has expired
         if kind == "chunk":
-            self._on_audio(context, b64decode(text(message.get("data"))))
+            data = message.get("data")
+            self._on_audio(context, b64decode(data) if isinstance(data, str) else b"")
         elif kind == "timestamps":
             _add_words(context, record(message.get("word_timestamps")))
         elif kind == "flush_done":

@@ -35,6 +35,7 @@ REACH_MS = 400.0  # a result that ends so little before a Finalize is of all tha
 ALIVE_S = 2.0  # who has said something within this time owes no answer, rather than being dead
 BURST_MS = 5000.0  # audio that may be sent at once; beyond it Deepgram takes 1.25 times as much as is spoken
 CATCH_UP = 1.25
+_CREDIT_MS_PER_S = 1000 * CATCH_UP
 
 ENCODINGS = {Encoding.PCM: "linear16", Encoding.MULAW: "mulaw"}
 
@@ -131,7 +132,7 @@ class DeepgramSession(SttSession):
             keepalive_s=KEEP_ALIVE_S if self.keepalive else 0.0,
             error_header="dg-error",
         )
-        self._pace = Pace()
+        self._pace, self._byte_ms = Pace(), audio.duration_ms(1)
         self._outbox: deque[Message] = deque()  # what must not be sent yet
         self._outbox_timer: asyncio.TimerHandle | None = None
         self._words = False  # of the turn under way, heard so far
@@ -150,13 +151,17 @@ class DeepgramSession(SttSession):
         await self._socket.open(self._url(), {"Authorization": f"Token {key}"} if key else {})
 
     def hear(self, payload: bytes) -> None:
-        if payload and not self._closed:  # an empty message would end the stream
-            self._give(payload)
+        if not payload or self._closed:  # an empty message would end the stream
+            return
+        if self._outbox or not self._send_audio(payload):
+            self._outbox.append(payload)
 
     def finalize(self) -> None:
         if not self._closed:
             self._finalizing = True
-            self._give(self.finalize_message)
+            self._outbox.append(self.finalize_message)
+            if len(self._outbox) == 1:  # else it comes after the audio that waits
+                self._send_outbox()
 
     @property
     def unsent_ms(self) -> float:
@@ -193,33 +198,30 @@ class DeepgramSession(SttSession):
 
     # --- what we say ----------------------------------------------------------------------------------------------
 
-    def _give(self, message: Message) -> None:
-        if self._outbox or self._must_wait(message):
-            self._outbox.append(message)
-        else:
-            self._send(message)
-
     def _send_outbox(self) -> None:
-        while self._outbox and not self._must_wait(self._outbox[0]):
-            self._send(self._outbox.popleft())
+        while self._outbox:
+            message = self._outbox.popleft()  # first: what is sent may fail, and end all of this
+            if isinstance(message, str):
+                self._send_finalize(message)
+            elif not self._send_audio(message):
+                self._outbox.appendleft(message)
+                return
 
-    def _must_wait(self, message: Message) -> bool:
-        """Audio may have to: the outbox is then sent as soon as its first message may be."""
-        if isinstance(message, str):
-            return False
-        ms = self.audio.duration_ms(len(message))
+    def _send_audio(self, payload: bytes) -> bool:
+        """False: it must wait, and the outbox, which it is the first of, is sent as soon as it need not."""
+        ms = len(payload) * self._byte_ms
         if wait_s := self._pace.take(ms, time.monotonic()):
             self._outbox_timer = asyncio.get_running_loop().call_later(wait_s, self._send_outbox)
-            return True
+            return False
         self._sent_ms += ms
-        return False
+        self._socket.send(payload)
+        return True
 
-    def _send(self, message: Message) -> None:
-        if isinstance(message, str):
-            if self._unanswered:
-                self._late_ms = self._finalized_ms
-            self._finalized_ms, self._unanswered = self._sent_ms, True
-            self._start_grace()
+    def _send_finalize(self, message: str) -> None:
+        if self._unanswered:
+            self._late_ms = self._finalized_ms
+        self._finalized_ms, self._unanswered = self._sent_ms, True
+        self._start_grace()
         self._socket.send(message)
 
     def _start_grace(self) -> None:
@@ -252,7 +254,9 @@ class DeepgramSession(SttSession):
             if (seconds := number(span_s)) is None:
                 return self._sent_ms
             end_ms += seconds * 1000
-        return min(max(0.0, end_ms), self._sent_ms)
+        if end_ms >= self._sent_ms:
+            return self._sent_ms
+        return end_ms if end_ms > 0 else 0.0
 
     def _end_turn(self) -> None:
         """Once: its own word and the answer to `finalize`, whichever comes first, are both."""
@@ -327,7 +331,12 @@ class Pace:
 
     def take(self, ms: float, now: float) -> float:
         """0: send it now. Else ask again in so many seconds."""
-        credit_ms = min(BURST_MS, self._credit_ms + (now - self._at_s) * 1000 * CATCH_UP)
-        is_enough, self._at_s = credit_ms >= ms, now
-        self._credit_ms = credit_ms - ms if is_enough else credit_ms
-        return 0.0 if is_enough else (ms - credit_ms) / (1000 * CATCH_UP) + 0.001
+        credit_ms = self._credit_ms + (now - self._at_s) * _CREDIT_MS_PER_S
+        self._at_s = now
+        if credit_ms > BURST_MS:
+            credit_ms = BURST_MS
+        if credit_ms >= ms:
+            self._credit_ms = credit_ms - ms
+            return 0.0
+        self._credit_ms = credit_ms
+        return (ms - credit_ms) / _CREDIT_MS_PER_S + 0.001

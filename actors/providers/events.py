@@ -82,11 +82,18 @@ class LifeSigns:
             if not told:
                 self._emit(Alive(self._busy))
 
+    def silence(self) -> None:
+        """Nothing is emitted any more."""
+        self._emit = _nothing
+
     def at_work(self, busy: bool) -> None:
         """Whether it does now what may take a while before there is anything to say."""
         if busy != self._busy:
             self._busy, self._told_s, self._has_emitted = busy, float("-inf"), False
             self.came()
+
+
+def _nothing(event: SessionEvent) -> None: ...
 
 
 class Halves:
@@ -98,11 +105,11 @@ class Halves:
     def join(self, piece: str) -> str:
         """What there is of the text with this piece, in whole characters."""
         if not self._half and piece.isascii():
-            return whole(piece)
+            return text(piece)
         piece, self._half = self._half + piece, ""
         if "\ud800" <= piece[-1:] <= "\udbff":
             piece, self._half = piece[:-1], piece[-1]
-        return whole(piece)
+        return text(piece)
 
 
 # --- what a payload and its fields hold ----------------------------------------------------------------------------
@@ -129,12 +136,18 @@ def items(value: Any) -> list[Any]:
 
 def first(value: Any) -> dict[str, Any]:
     """The list's first object; an empty one where there is none."""
-    return record(value[0]) if isinstance(value, list) and value else {}
+    return value[0] if isinstance(value, list) and value and isinstance(value[0], dict) else {}
 
 
 def text(value: Any) -> str:
-    """The text, in whole characters; empty for what is none."""
-    return whole(value) if isinstance(value, str) else ""
+    """The text without NULs, which no database takes, and with a mark in the place of half a character; empty for what
+    is none."""
+    if not isinstance(value, str):
+        return ""
+    string: str = value if "\0" not in value else value.replace("\0", "")
+    if string.isascii() or not _HALF.search(string):
+        return string
+    return string.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def number(value: Any) -> float | None:
@@ -142,12 +155,3 @@ def number(value: Any) -> float | None:
     if type(value) in _NUMBERS and -MOST_NUMBER < value < MOST_NUMBER:  # as bool and NaN are not
         return float(value)
     return None
-
-
-def whole(string: str) -> str:
-    """Without NULs, which no database takes, and with a mark in the place of half a character."""
-    if "\0" in string:
-        string = string.replace("\0", "")
-    if string.isascii() or not _HALF.search(string):
-        return string
-    return string.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -35,8 +35,8 @@ class EventReader:
     def feed(self, chunk: bytes) -> list[bytes]:
         """The `data` of every event that is complete now. Raises `ValueError` for one without an end."""
         if (
-            chunk.startswith(b"data: ")
-            and chunk.endswith(b"\n\n")
+            chunk[:6] == b"data: "
+            and chunk[-2:] == b"\n\n"
             and chunk.find(b"\n") == len(chunk) - 2
             and not (self._rest or self._data)
         ):

@@ -22,21 +22,21 @@ class Intake:
 
     def __init__(self, provider: str, pieces: str) -> None:
         self._provider, self._name = provider, pieces
-        self._bytes, self._pieces = float(BURST_BYTES), float(BURST_PIECES)  # left since then
+        self._bytes, self._pieces = BURST_BYTES, float(BURST_PIECES)  # left since then
         self._since_s = time.monotonic()
 
     def took(self, size: int) -> None:
         """One piece of `size` bytes has come. Raises `ProviderError` if that is too much."""
         self._bytes -= size
-        self._pieces -= 1
-        if self._bytes < 0 or self._pieces < 0:
+        self._pieces -= 1.0
+        if self._bytes < 0 or self._pieces < 0.0:
             self._refill()
 
     def _refill(self) -> None:
         now = time.monotonic()
         passed_s, self._since_s = now - self._since_s, now
-        self._pieces = min(BURST_PIECES, self._pieces + passed_s * PIECES_PER_S)
-        self._bytes = min(BURST_BYTES, self._bytes + passed_s * BYTES_PER_S)
+        self._pieces = min(float(BURST_PIECES), self._pieces + passed_s * PIECES_PER_S)
+        self._bytes = min(BURST_BYTES, self._bytes + int(passed_s * BYTES_PER_S))
         if self._pieces < 0:
             raise ProviderError(self._provider, f"sent more than {PIECES_PER_S} {self._name} a second")
         if self._bytes < 0:

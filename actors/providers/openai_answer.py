@@ -66,8 +66,7 @@ class Answer:
     def __init__(self, question: Question, emit: Emit, later: Later | None = None) -> None:
         self._later = later
         self._doubt: TimerHandle | None = None
-        self._turn, self._emit = question.turn, emit
-        self._life = LifeSigns(lambda event: self._emit(event))  # until it is silenced
+        self._turn, self._life = question.turn, LifeSigns(emit)
         self._halves = Halves()
         self._flaw = self._reason = ""
         self._index: float | None = None  # of the choice that is said
@@ -127,7 +126,7 @@ class Answer:
         if self._doubt:
             self._doubt.cancel()
         self._later = None
-        self._emit = lambda event: None
+        self._life.silence()
 
     def _read(self, data: bytes, at_end: bool = False) -> None:
         try:
@@ -150,19 +149,28 @@ class Answer:
         choice = self._own(choices)  # there is none beside the usage figures
         if (not choices or "error" in chunk or "error" in choice) and (error := _error_in(chunk) or _error_in(choice)):
             raise _stream_error(error)
-        delta = record(choice.get("delta")) or (record(choice.get("message")) if not self.said else {})
-        if content := delta.get("content"):
-            self._say(self._halves.join(_spoken(content)))
+        delta = choice.get("delta")
+        if not isinstance(delta, dict) or not delta:
+            delta = {} if self.said else record(choice.get("message"))
+        content = delta.get("content")
+        if content:
+            self._say(self._halves.join(content if isinstance(content, str) else _spoken(content)))
+        carries = bool(content)
+        if len(delta) > 1 or not content:  # most have nothing else
+            carries = self._take_rest(delta) or carries
+        if reason := choice.get("finish_reason") or choice.get("finishReason"):
+            self._reason = _ended(reason) or self._reason
+        # Gemini and what stands before it end each chunk: only one that carries nothing is the last
+        if self._reason:
+            self._end_or_doubt(carries)
+
+    def _take_rest(self, delta: dict[str, Any]) -> bool:
+        """What a delta has beside words; whether that shows that more may follow."""
         if calls := delta.get("tool_calls") or delta.get("function_call"):
             self._life.at_work(True)
         if delta.get("refusal"):
             self._flaw = "refusal"
-        reason = choice.get("finish_reason") or choice.get("finishReason")
-        reason = _ended(reason) if reason else ""
-        # Gemini and what stands before it end each chunk: only one that carries nothing is the last
-        self._reason = reason or self._reason
-        if self._reason:
-            self._end_or_doubt(bool(content or calls or delta.get("reasoning_content")))
+        return bool(calls or delta.get("reasoning_content"))
 
     def _end_or_doubt(self, carries: bool) -> None:
         if self._doubt:
@@ -174,7 +182,9 @@ class Answer:
 
     def _own(self, choices: Any) -> dict[str, Any]:
         """Of several answers the one that began."""
-        for choice in items(choices):
+        if not isinstance(choices, list):
+            return {}
+        for choice in choices:
             if not isinstance(choice, dict):
                 continue
             index = choice.get("index")
@@ -297,9 +307,7 @@ def _is_too_long(code: str, reason: str) -> bool:
 
 
 def _spoken(content: Any) -> str:
-    """The words of a delta: a text, or a list of parts, of which some are thoughts. Halves of characters stay."""
-    if isinstance(content, str):
-        return content
+    """The words of a delta that is no text: a list of parts, of which some are thoughts. Halves of characters stay."""
     parts = content if isinstance(content, list) else [content]
     return "".join(_part(part) for part in parts)
 
