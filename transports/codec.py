@@ -27,6 +27,11 @@ class Codec(ABC, Generic[Event]):
         self._late: list[bytes] = []  # its pieces that have come
         self._over = False
 
+    @property
+    def is_idle(self) -> bool:
+        """Between two frames: nothing of the next has come."""
+        return self._at == len(self._buffer) and not self._missing and not self._over
+
     def feed(self, data: bytes) -> None:
         """`data` has come, and there is no event left of what came before."""
         if self._missing:

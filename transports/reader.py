@@ -103,6 +103,17 @@ class Reader(asyncio.Protocol):
             self._unfinished = True
             self._wait_for_turn()
 
+    def counts_as_one(self, data: bytes) -> bool:
+        """For a read that is known to be one whole message: True if nothing waits before it, and it is counted. False
+        also where the budget is to be asked, which `data_received` does."""
+        messages, read_bytes = self._messages + 1, self._bytes + len(data)
+        if messages >= _SETTLE_MESSAGES or read_bytes >= _SETTLE_BYTES or len(data) >= _LARGE_READ:
+            return False
+        if self._halted or self._unfinished or not self._codec.is_idle:
+            return False
+        self._messages, self._bytes, self._heard_at = messages, read_bytes, self._loop.time()
+        return True
+
     # --- inside ----------------------------------------------------------------------------------------------
 
     def _handle(self, most: int) -> bool:

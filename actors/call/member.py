@@ -29,21 +29,25 @@ class Dispatcher(LoopActor):
     """Gives a message to `receiveMsg_<its class>(message, sender)`; Thespian's own `ActorTypeDispatcher` searches the
     message's bases at each message, which the media path need not pay for. A message without a handler is logged."""
 
-    _handlers: ClassVar[dict[type, Callable[..., None] | None]]
+    _handlers: ClassVar[dict[type, Callable[[Any, Any, ActorAddress], None]]]  # of the messages that have come so far
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         cls._handlers = {}
 
     def receiveMessage(self, message: Any, sender: ActorAddress) -> None:
-        kind = type(message)
-        if kind not in self._handlers:
-            self._handlers[kind] = getattr(type(self), f"receiveMsg_{kind.__name__}", None)
-        handler = self._handlers[kind]
-        if handler is not None:
-            handler(self, message, sender)
-        else:
-            log.debug("%s does not handle %s", type(self).__name__, kind.__name__)
+        self._handlers.get(type(message), _first_of_its_kind)(self, message, sender)
+
+
+def _first_of_its_kind(actor: Any, message: Any, sender: ActorAddress) -> None:
+    kind = type(message)
+    handler = getattr(type(actor), f"receiveMsg_{kind.__name__}", _without_handler)
+    actor._handlers[kind] = handler
+    handler(actor, message, sender)
+
+
+def _without_handler(actor: Any, message: Any, sender: ActorAddress) -> None:
+    log.debug("%s does not handle %s", type(actor).__name__, type(message).__name__)
 
 
 class Member(Dispatcher):
@@ -64,8 +68,8 @@ class Member(Dispatcher):
             return
         if self._failed:
             return
-        try:
-            super().receiveMessage(message, sender)
+        try:  # as `Dispatcher` does, without a call more in the media path
+            self._handlers.get(type(message), _first_of_its_kind)(self, message, sender)
         except ProviderError as error:
             self.fail(error, message)
         except BadInput as error:

@@ -29,6 +29,10 @@ class LoopActor(Actor):  # type: ignore[misc]
 
     mailbox_limit: int = MAILBOX_LIMIT
 
+    def send(self, targetAddr: Any, msg: Any) -> None:
+        """As Thespian's, which first asks what kind of an object the address is: `actor_send` finds out anyway."""
+        self._myRef.actor_send(targetAddr, msg)
+
     def call_later(self, delay_s: float, message: Any) -> Timer:
         """Deliver `message` to this actor in `delay_s` seconds, sender itself. Cancelled when the actor exits."""
         timer: Timer = self._myRef.call_later(delay_s, message)

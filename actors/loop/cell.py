@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from thespian.actors import (
     Actor,
+    ActorAddress,
     ActorExitRequest,
     ActorSystemException,
     ActorSystemMessage,
     ChildActorExited,
+    InvalidActorAddress,
     PoisonMessage,
     Thespian_StatusReq,
     ThespianWatch,
@@ -205,6 +207,8 @@ class Cell(Mailbox):
             message = base.copy(message)
         receiver = getattr(target, "receiver", None)
         if receiver is None:
+            if not isinstance(target, ActorAddress):
+                raise InvalidActorAddress(target, "not a valid ActorAddress for sending messages to")
             base.undeliverable(target, message, self.address)
         else:
             receiver.accept(message, self.address)

@@ -43,6 +43,8 @@ ALIKE = 0.6  # correlation of two envelopes: of independent speech rarely above 
 DELAY_STEP_MS = 40
 HOLD_MS = 500  # the VAD goes on for a while after an echo, over a noise that is no louder
 SPREAD_MS = 200  # an echo lasts so much longer than it was learnt: reverberation, jitter, a delay that grows
+PIECE_FRAMES = 5  # of what is played are measured together
+_JITTER_MS = FRAME_MS / 2  # of frames that are sent one by one, and played without a gap
 _FALL_DB, _QUIET_FALL_DB = 2.0, 6.0  # a lesson
 _BREAK_MS = 500
 _ATTENTION_MS = MEMORY_WINDOWS * WINDOW_MS  # after a voice
@@ -65,22 +67,39 @@ def levels_db(rows: Samples) -> array[float]:
 class Played:
     """The level of what the caller hears of us, by frames of 20 ms.
 
-    What was added is measured once a tick (`measure`): audio that waits until somebody asks is in memory that is cold.
+    What was added is measured by the piece (`measure`), of many legs at once, or when it is asked for: audio that waits
+    for longer is in memory that is cold.
     """
 
     def __init__(self, wire_format: AudioFormat, memory_ms: float) -> None:
         self.until_ms = 0.0  # played or, with a carrier that buffers, to be played
         self.wire_format, self.is_mulaw = wire_format, wire_format.encoding is Encoding.MULAW
-        self.fresh: list[tuple[float, bytes]] = []  # (when it begins to be heard, whole frames), not measured yet
+        self.fresh, self.fresh_ms = bytearray(), 0.0  # whole frames, not measured yet; when they begin to be heard
+        self._piece_bytes = wire_format.frame_bytes * PIECE_FRAMES
         self._memory_frames = int(memory_ms / FRAME_MS)
         self._first, self._levels = 0, array("f")  # the number of the first frame, and all levels from there on
 
     def add(self, payload: bytes, at_ms: float) -> None:
         """Audio in the wire's format, which begins to be heard at this time."""
-        self.until_ms = max(self.until_ms, at_ms + self.wire_format.duration_ms(len(payload)))
+        fresh, until_ms = self.fresh, self.until_ms
+        if fresh and not -_JITTER_MS < at_ms - until_ms < _JITTER_MS:
+            self._measure_all()
+        if not fresh:
+            self.fresh_ms = at_ms
+        fresh += payload
+        end_ms = at_ms + self.wire_format.duration_ms(len(payload))
+        self.until_ms = until_ms if until_ms > end_ms else end_ms
         if missing := -len(payload) % self.wire_format.frame_bytes:
-            payload += self.wire_format.silence(FRAME_MS)[:missing]
-        self.fresh.append((at_ms, payload))
+            fresh += self.wire_format.silence(FRAME_MS)[:missing]
+            self._measure_all()  # what follows begins with a frame of its own
+
+    @property
+    def has_piece(self) -> bool:
+        return len(self.fresh) >= self._piece_bytes
+
+    def _measure_all(self) -> None:
+        if self.fresh:
+            measure([self])
 
     def put(self, found: array[float], at_ms: float) -> None:
         """The levels of what is heard from then on."""
@@ -106,16 +125,18 @@ class Played:
 
     def cut(self, now_ms: float) -> None:
         """What was to be heard later is not."""
-        measure([self])
+        self._measure_all()
         del self._levels[max(0, int(now_ms / FRAME_MS) + 1 - self._first) :]
         self.until_ms = min(self.until_ms, now_ms)
 
     def loudest_db(self, from_ms: float, to_ms: float) -> float:
+        self._measure_all()
         first = max(0, int(from_ms / FRAME_MS) - self._first)
         return max(self._levels[first : max(0, int(to_ms / FRAME_MS) + 1 - self._first)], default=SILENT_DB)
 
     def levels(self, from_ms: float, to_ms: float) -> Levels:
         """Frame by frame."""
+        self._measure_all()
         first, end = int(from_ms / FRAME_MS) - self._first, int(to_ms / FRAME_MS) + 1 - self._first
         found = np.full(end - first, SILENT_DB)
         known = self._levels[max(0, first) : max(0, end)]
@@ -130,15 +151,14 @@ def measure(played: Iterable[Played]) -> None:
         if leg.fresh:
             batches.setdefault((leg.wire_format.frame_bytes, leg.is_mulaw), []).append(leg)
     for (frame_bytes, is_mulaw), legs in batches.items():
-        audio = b"".join([payload for leg in legs for _, payload in leg.fresh])
+        audio = b"".join([leg.fresh for leg in legs])
         samples = g711.to_float(audio) if is_mulaw else to_float(audio)
         levels, at = levels_db(samples.reshape(len(audio) // frame_bytes, -1)), 0
         for leg in legs:
-            for at_ms, payload in leg.fresh:
-                end = at + len(payload) // frame_bytes
-                leg.put(levels[at:end], at_ms)
-                at = end
-            leg.fresh = []
+            end = at + len(leg.fresh) // frame_bytes
+            leg.put(levels[at:end], leg.fresh_ms)
+            leg.fresh.clear()
+            at = end
 
 
 class EchoGuard:

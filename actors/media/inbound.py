@@ -140,7 +140,7 @@ def hear(inbounds: Sequence[Inbound], vad: BatchedVad, now_ms: float, late_ms: f
     """One tick of all legs: take, resample, judge, tell."""
     for inbound in inbounds:
         inbound.take(now_ms, late_ms)
-    measure([inbound.echo.played for inbound in inbounds])
+    measure([inbound.echo.played for inbound in inbounds if inbound.echo.played.has_piece])
     _narrow([inbound for inbound in inbounds if inbound.is_wide])
     while ready := [inbound for inbound in inbounds if len(inbound.unjudged) >= inbound.window_bytes]:
         _judge(ready, vad, now_ms)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from actors.call.wire import PlayoutMode, Wire
 from actors.errors import Result, Termination
 from actors.media.inbound import Heard, Inbound, Resumed, Stalled
-from actors.media.playout import BufferedPlayout, Done, Dry, Effect, PacedPlayout, Send, SendClear, SendMark, Started
+from actors.media.playout import BufferedPlayout, Done, Dry, PacedPlayout, Send, SendClear, SendMark, Started
 from actors.media.speech import SpeechStarted
 from config.assistant import Echo, Endpointing
 
@@ -214,21 +214,24 @@ class Leg:
 
     def _perform(self) -> None:
         """Effects in their order, also when an event makes its owner pause or flush in the middle of it."""
-        if self._performing:
+        if self._performing or not self._playout.effects:
             return
         self._performing = True
         try:
-            while self._playout.effects and self.is_open:
-                self._perform_one(self._playout.effects.popleft())
+            effects = self._playout.effects
+            while effects and self.is_open:
+                effect = effects.popleft()
+                if isinstance(effect, Send):  # nearly always
+                    self._wire.send_audio(effect.payload)
+                    if effect.plays_ms is not None:
+                        self.inbound.echo.play(effect.payload, effect.plays_ms)
+                else:
+                    self._perform_one(effect)
         finally:
             self._performing = False
 
-    def _perform_one(self, effect: Effect) -> None:
+    def _perform_one(self, effect: SendMark | SendClear | Started | Dry | Done) -> None:
         match effect:
-            case Send():
-                self._wire.send_audio(effect.payload)
-                if effect.plays_ms is not None:
-                    self.inbound.echo.play(effect.payload, effect.plays_ms)
             case SendMark():
                 self._wire.send_mark(effect.name)
             case SendClear():

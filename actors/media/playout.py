@@ -19,7 +19,7 @@ ECHO_MS = 100  # a mark's echo may take so long to reach us; what is beyond it, 
 MARK_GRACE_MS = 1000  # a carrier that has not echoed a mark by then will not
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which costs 0.3 us a frame
 class Send:
     """Give this audio to the wire; the caller begins to hear it at `plays_ms`, None for silence."""
 

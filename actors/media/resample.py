@@ -61,7 +61,9 @@ def halve(histories: Samples, samples: Samples) -> tuple[Samples, Samples]:
 
 def to_float(pcm: bytes) -> Samples:
     """PCM s16le to samples within +-1."""
-    return np.frombuffer(pcm, "<i2").astype(np.float32) * np.float32(1 / 32768)
+    samples = np.frombuffer(pcm, "<i2").astype(np.float32)
+    samples *= np.float32(1 / 32768)
+    return samples
 
 
 def to_pcm(samples: Samples) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from uuid import UUID
 
 import numpy as np
@@ -363,3 +364,49 @@ async def test_odd_bytes_are_refused(dial: Dial) -> None:
     _, _, ears = await line.switchboard.call()
     await ears.ended.wait()
     assert ears.heard == [("audio", bytes(320)), ("closed", "protocol_error")]
+
+
+def tone(kind: int, number: int, frame_bytes: int) -> bytes:
+    return audio(bytes([number, 0]) * (frame_bytes // 2), kind)
+
+
+async def test_a_read_of_one_usual_frame_is_like_any_other(dial: Dial) -> None:
+    """It goes a short way, whatever came before it: half a frame, another kind, a key."""
+    usual = [tone(0x10, number, 320) for number in range(1, 20)]
+    reads = [
+        *usual[:5],
+        usual[5][:100],  # the rest comes with the next read, which looks like a usual one by its length alone
+        usual[5][100:] + usual[6][:100],
+        usual[6][100:],
+        usual[7] + usual[8],
+        b"\x03\x00\x011",
+        *usual[9:12],
+        tone(0x12, 99, 640),
+        tone(0x12, 99, 640),
+        *usual[12:14],
+        b"\x10\x00\xa0" + bytes([7, 0]) * 80,  # half as long
+        *usual[14:],
+    ]
+    line = await dial()
+    line.wire.data_received(IDENTITY + usual[0])
+    _, _, ears = await line.switchboard.call()
+    for read in reads:
+        line.wire.data_received(read)
+    told = [payload for event, payload in ears.heard if event == "audio"]
+    payloads = [frame[3:] for frame in usual]
+    assert [payload for payload in told if payload in payloads] == [payloads[0], *payloads]
+    at = [event for event, _ in ears.heard].index("dtmf")
+    assert told[at - 1] == payloads[8]
+
+
+async def test_usual_frames_cost_the_peer_its_budget(dial: Dial) -> None:
+    limits = replace(FAST, messages_per_s=100, burst_s=2.0)
+    line = await dial(limits)
+    line.wire.data_received(IDENTITY + SILENCE)
+    await line.switchboard.call()
+    frames = 0
+    while not line.wire._deaf and frames < 1000:
+        line.wire.data_received(SILENCE)
+        frames += 1
+    assert 200 <= frames < 300
+    assert await line.peer.read(3) == HANG_UP
