@@ -22,8 +22,8 @@ from actors.media.vad import WINDOW_MS, WINDOW_SAMPLES, BatchedVad, VadStream
 from config.assistant import Echo, Endpointing
 
 WIDEBAND_RATE = 12000  # from here on a wire is heard at 16 kHz
-LONG_MS, SHORT_MS = 100, 20  # one piece of audio while nobody waits for it, and while somebody does
-BRISK_MS = 500  # so long after the beginning of the call, and after speech, whoever hears it may be about to say so
+LONG_MS, SHORT_MS = 200, 20  # one piece of audio while nobody waits for it, and while somebody does
+BRISK_MS = 300  # so long after the beginning of the call, and after speech, whoever hears it may be about to say so
 
 
 @dataclass(slots=True)  # frozen costs 0.4 us more for each
@@ -125,7 +125,7 @@ class Inbound:
             self.piece_bytes = self._short_bytes
 
     def tell(self, everything: bool = False) -> None:
-        """Move audio into `events`: pieces of 100 ms, of 20 ms when it matters, or all there is."""
+        """Move audio into `events`: pieces of 200 ms, of 20 ms when it matters, or all there is."""
         untold = self.untold
         while untold and (everything or len(untold) >= self.piece_bytes):
             piece = bytes(untold[: self.piece_bytes])
@@ -142,7 +142,8 @@ def hear(inbounds: Sequence[Inbound], vad: BatchedVad, now_ms: float, late_ms: f
         inbound.take(now_ms, late_ms)
     measure([inbound.echo.played for inbound in inbounds if inbound.echo.played.has_piece])
     _narrow([inbound for inbound in inbounds if inbound.is_wide])
-    while ready := [inbound for inbound in inbounds if len(inbound.unjudged) >= inbound.window_bytes]:
+    ready = inbounds
+    while ready := [inbound for inbound in ready if len(inbound.unjudged) >= inbound.window_bytes]:
         _judge(ready, vad, now_ms)
     for inbound in inbounds:
         if len(inbound.untold) >= inbound.piece_bytes:

@@ -24,7 +24,7 @@ class LegEvents(Protocol):
     a call of the owner (`play` may start an utterance). All of the leg may be called from here, `close` included."""
 
     def on_heard(self, payload: bytes, start_ms: float, end_ms: float) -> None:
-        """20-100 ms of the caller's audio, PCM s16le at `leg.hearing.rate`; less just before speech starts or ends."""
+        """20-200 ms of the caller's audio, PCM s16le at `leg.hearing.rate`; less just before speech starts or ends."""
 
     def on_speech_started(self, at_ms: float) -> None:
         """A voice since `at_ms`."""
