@@ -315,7 +315,7 @@ class AudioSocketWire(MediaConnection):
     def data_received(self, data: bytes) -> None:
         """Nearly each read is one frame of the kind and length of the one before, which need not be looked at again."""
         if len(data) == self._usual_bytes and data.startswith(self._usual) and self.counts_as_one(data):
-            self.tell("on_audio", data[3:])
+            self.tell_audio(data[3:])
         else:
             super().data_received(data)
 
@@ -362,7 +362,7 @@ class AudioSocketWire(MediaConnection):
         else:
             self._usual, self._usual_bytes = b"", 0
         if payload:
-            self.tell("on_audio", payload)
+            self.tell_audio(payload)
 
     def _set_format(self, kind: int) -> None:
         """The call's, in both directions, for its life."""

@@ -158,7 +158,7 @@ class RtviWire(WebSocketConnection):
         if not self._mic.take(len(audio.payload) / 2 / audio.rate, self._heard_at):
             return  # nobody speaks faster than in real time
         if pcm := self._from_mic.convert(audio.payload):
-            self.tell("on_audio", pcm)
+            self.tell_audio(pcm)
 
     def _on_message(self, message: Message) -> None:
         match message.type:

@@ -178,6 +178,13 @@ class MediaConnection(Reader):
         else:
             self._early.append((event, argument))
 
+    def tell_audio(self, payload: bytes) -> None:
+        """As `tell`: nearly always the call listens."""
+        if self._ears is None or self._told_end:
+            self.tell("on_audio", payload)
+        else:
+            self._ears.on_audio(payload)
+
     def tell_keys(self, keys: Sequence[str]) -> bool:
         """The caller has pressed these; False: they are not heard, as more come than a call may cost."""
         if not self._keys.take(len(keys), self._heard_at):

@@ -145,6 +145,8 @@ class TwilioStream:
         """The message as an event. Raises `TwilioError`."""
         message = _load(text)
         name = message.get("event")
+        if name == "media" and self.state is State.STARTED and message.get("streamSid") == self._stream_sid:
+            return _media(message.get("media"))  # nearly always
         if not isinstance(name, str):
             raise TwilioError(f"event must be a string, got {shown(name)}")
         following = self._legal.get(name)
@@ -168,8 +170,6 @@ class TwilioStream:
         if message.get("streamSid") != self._stream_sid:
             got = shown(_text(message, "streamSid"), 70)
             raise TwilioError(f"streamSid must be that of start, got {got}")
-        if name == "media":
-            return _media(_object(message, "media"))
         if name == "mark":
             return Mark(_text(_object(message, "mark"), "name"))
         return _dtmf(_object(message, "dtmf")) if name == "dtmf" else Stopped()
@@ -227,10 +227,14 @@ def _object(source: dict[str, Any], name: str) -> dict[str, Any]:
     return value
 
 
-def _media(media: dict[str, Any]) -> Media | Ignored:
+def _media(media: Any) -> Media | Ignored:
+    if not isinstance(media, dict):
+        raise TwilioError(f"media must be an object, got {shown(media)}")
     if media.get("track", "inbound") != "inbound":
         return Ignored()
-    payload = _text(media, "payload")
+    payload = media.get("payload")
+    if not isinstance(payload, str):
+        raise TwilioError(f"payload must be a string, got {shown(payload)}")
     try:
         return Media(b64decode(payload, validate=True))
     except ValueError as error:  # binascii.Error is one, and so is the complaint about characters beyond ASCII
@@ -271,7 +275,7 @@ class TwilioWire(WebSocketConnection):
     def on_text(self, payload: bytes) -> None:
         event = self._stream.receive(payload)
         if isinstance(event, Media):
-            self.tell("on_audio", event.payload)
+            self.tell_audio(event.payload)
         elif isinstance(event, Mark):
             self.tell("on_mark", event.name)
         elif isinstance(event, Dtmf):

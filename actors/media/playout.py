@@ -208,6 +208,7 @@ class BufferedPlayout(Playout):
         self._plays_until_ms = 0.0
         self._generation = 0
         self._buffered = False  # whether the carrier was sent anything since the last clear
+        self._at_ease_until_ms = 0.0  # until then a tick finds nothing to do
 
     def play(self, utterance: int, payload: bytes, now_ms: float) -> None:
         super().play(utterance, payload, now_ms)
@@ -248,11 +249,12 @@ class BufferedPlayout(Playout):
                 return
 
     def tick(self, now_ms: float) -> None:
-        if self._paused or not self._queue:
+        if self._paused or not self._queue or now_ms < self._at_ease_until_ms:
             return
         self._advance(now_ms)
         self._pump(now_ms)
         self._settle(now_ms)
+        self._at_ease_until_ms = min(now_ms + MESSAGE_MS, self._plays_until_ms - COALESCE_LEAD_MS)
 
     def _advance(self, now_ms: float) -> None:
         """What the carrier has had the time to play has been heard."""
@@ -275,6 +277,7 @@ class BufferedPlayout(Playout):
     def _correct(self, late_ms: float) -> None:
         shift_ms = late_ms if late_ms < 0 else max(0.0, late_ms - ECHO_MS)
         self._plays_until_ms += shift_ms
+        self._at_ease_until_ms = 0.0
         for entry in self._queue.values():
             entry.ends_ms += shift_ms
 
@@ -291,7 +294,7 @@ class BufferedPlayout(Playout):
             self.effects.append(SendClear())
         self._buffered = False
         self._generation += 1
-        self._plays_until_ms = now_ms
+        self._plays_until_ms, self._at_ease_until_ms = now_ms, 0.0
         for entry in self._queue.values():
             entry.sent, entry.marked = 0, False
 
