@@ -55,7 +55,7 @@ def test_the_next_turn_knows_nothing_of_the_stall(stage: Stage):
 
 
 async def test_a_recognizer_is_not_blamed_for_audio_that_does_not_come(theatre: Theatre):
-    phone = theatre.call(greeting="", stalls={"stt_ms": 300}, llm={"provider": "fake", "reply": "fine"})
+    phone = theatre.call(greeting="", stalls={"stt_ms": 600}, llm={"provider": "fake", "reply": "fine"})
     phone.wire.stall_ms = 5000.0
     phone.say("one two three four five six")
     await asyncio.sleep(1.0)
