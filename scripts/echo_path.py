@@ -39,7 +39,7 @@ def level_db(signal: Signal) -> float:
     """Of the parts in which something is said: frames of 20 ms within 30 dB of the loudest (dB of full scale)."""
     frames = signal[: len(signal) // 160 * 160].reshape(-1, 160)
     power = (frames**2).mean(axis=1)
-    return float(10 * np.log10(power[power > power.max() / 1000].mean() + 1e-12))
+    return float(10 * np.log10(power[power > np.max(power) / 1000].mean() + 1e-12))
 
 
 def at_level(signal: Signal, db: float) -> Signal:

@@ -249,7 +249,7 @@ class EchoGuard:
         since_ms = ends_ms[0] - WINDOW_MS - self._longest_ms - FRAME_MS
         played = self.played.levels(since_ms, now_ms)
         played = np.maximum(played[1:], played[:-1])  # a window lies over two frames
-        peak_db = played.max()
+        peak_db = np.max(played)
         if peak_db < PLAYING_DB:
             return
         frames = (ends_ms - (WINDOW_MS / 2 + since_ms))[:, None] / FRAME_MS - self._delays_frames
@@ -265,8 +265,8 @@ class EchoGuard:
     def _learn_delay(self, came: Levels, before: Levels, peak_db: float, now_ms: float) -> bool:
         """Whether what came is like what was played before, and then how long before, and how much louder."""
         counts = (before > SILENT_DB + 1).astype(np.float64)  # that both begin to speak makes them not alike
-        alike = _correlations(np.maximum(came, came.max() - 30), np.maximum(before, peak_db - 30), counts)
-        best = int(alike.argmax())
+        alike = _correlations(np.maximum(came, np.max(came) - 30), np.maximum(before, peak_db - 30), counts)
+        best = int(np.argmax(alike))
         loud = before[:, best] > peak_db - 12
         if alike[best] < ALIKE or not loud.any():
             return False
