@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 import regex
 
-from actors.call.periods import is_full_stop, period_ends
+from actors.call.boundaries import whole_until
+from actors.call.periods import is_full_stop, period_ends, sentence_begins
 from actors.call.plain import is_word
 from config.languages import base_language
 
@@ -135,7 +136,9 @@ class Clauser:
         if _MARKS.fullmatch(after):
             return None
         if not after[0].isspace():
-            return bool(_NO_BLANKS.match(after) and _NO_BLANKS.match(self._buffer, match.start() - 1))
+            if _NO_BLANKS.match(after):
+                return bool(_NO_BLANKS.match(self._buffer, match.start() - 1))
+            return sentence_begins(self._buffer[: match.start()], mark, after, self._language)
         if "." not in mark:
             return True
         return period_ends(self._buffer[: match.start()], mark, after, self._language)
@@ -160,4 +163,4 @@ class Clauser:
         pauses = [match.end() for match in _PAUSE.finditer(head)]
         if end := max(pauses, default=0) or head.rfind(" ", 1) + 1:
             return end
-        return max((match.start() for match in regex.finditer(r"\X", head)), default=0) or len(head)
+        return whole_until(self._buffer, len(head)) or len(head)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import regex
 
+from actors.call.boundaries import whole_until
 from actors.call.clauses import letters
 from actors.providers.spec import Word
 
@@ -70,7 +71,7 @@ def heard_until(text: str, words: Sequence[Word], ms: float, length_ms: float, d
         following = units[index + 1].start if index + 1 < len(units) else len(text)
         glued = _GLUED.match(text, units[index].end, following)
         end = glued.end() if glued else units[index].end
-    return end
+    return whole_until(text, end)
 
 
 def _units(text: str) -> list[Unit]:

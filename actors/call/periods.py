@@ -22,6 +22,13 @@ _NUMBERED = regex.compile(r"\p{Nd}{1,3}[.)]\Z")
 _LAST_WORD = regex.compile(r"[^\s\p{Ps}\p{Pi}\"']*\Z")
 _NEXT_WORD = regex.compile(r"\s+[^\s\w]*(\w\S*)(\s)?")
 
+_GLUED_WORD = regex.compile(r"[¿¡]?(\p{Lu}\p{Ll}*(?:['’]\p{Ll}+)?)([\s,;:!?…]|\Z)")
+_ONE_WORD = regex.compile(r"\s*\p{Lu}\p{Ll}{2,}")  # the whole sentence
+# of addresses, programs and files; of the countries' those that begin no sentence
+_DOMAINS = "com net org edu gov info biz app dev shop online io ai co tv uk eu fr nl pl pt ru dk fi au ca br mx jp cn"
+_FILES = "js ts py rb md txt pdf csv doc docx xls xlsx xml html json zip exe php mp jpg png"
+_SUFFIXES = frozenset(f"{_DOMAINS} {_FILES}".split())
+
 _NOON = ("a.m", "p.m", "A.M", "P.M")
 _BEHIND_NOON = regex.compile(  # "5 p.m. Monday", "9 a.m. EST"
     r"(?:Mon|Tues?|Wed(?:nes)?|Thu(?:rs)?|Fri|Sat(?:ur)?|Sun)(?:day)?s?\b|[ECMP][SD]?T\b|GMT|UTC|[BI]ST\b"
@@ -74,6 +81,28 @@ def period_ends(before: str, mark: str, after: str, language: str) -> bool | Non
     if following[1][0].islower() or _is_short(word, following[1], language) or _NUMBERING.search(before):
         return False
     return _library_ends(before[-_LOOK_BACK:] + mark, following[1], language)
+
+
+def sentence_begins(before: str, mark: str, after: str, language: str) -> bool | None:
+    """Whether a sentence begins behind `mark` without the blank that belongs there; None: more of it will tell.
+
+    "Done.Next I will", and neither "Node.js", "Booking.Com" nor "U.S.A": where in doubt it is a name."""
+    following = _GLUED_WORD.match(after)
+    if following is None:
+        return False
+    if not following[2]:
+        return None
+    if following[1].lower() in _SUFFIXES:
+        return False
+    word = _last_word(before)
+    if "." not in mark:
+        return word.isalpha()
+    is_noun = language in _NOUNS_WITH_CAPITALS and _NOUN.search(before)
+    if not (word.islower() or is_noun or _ONE_WORD.fullmatch(before)) or not word.isalpha() or len(word) < 2:
+        return False
+    if word.lower() in may_be_abbreviations(language):
+        return False
+    return period_ends(before, mark, f" {after}", language)
 
 
 def _announces_address(before: str) -> bool:

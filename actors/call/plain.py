@@ -29,6 +29,8 @@ _THOUGHT_OPENS = rf"<(?:\w+:)?(?:{_THOUGHT})(?:\s[^<>\n]*)?>|\[THINK\]|◁think�
 THOUGHT_ENDS = regex.compile(
     rf"</(?:\w+:)?(?:{_THOUGHT})>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>\s*(?:<\|begin_of_solution\|>)?", regex.I
 )
+# A thought within one begins a line of its own; one that is opened twice at once (by the template, too) ends once.
+_IN_THOUGHT = regex.compile(rf"(?P<ends>{THOUGHT_ENDS.pattern})|(?<=[^\s>][ \t]*\n\s*)(?:{_THOUGHT_OPENS})", regex.I)
 # gpt-oss: <|channel|>analysis<|message|>thought<|end|><|start|>assistant<|channel|>final<|message|>answer
 _CHANNEL_OPENS = r"<\|channel\|>(?!\s*final)[^<]*<\|message\|>"
 _CHANNEL_ENDS = regex.compile(r"<\|channel\|>\s*final[^<]*<\|message\|>")
@@ -148,7 +150,8 @@ _ANYWHERE = (
     *_at(
         "<",
         _skip(r"<!--", lambda match: _COMMENT_ENDS),
-        _say(r"<(?:https?://|mailto:)?([^<>\s]*[^<>\s/]@?[.@][^<>\s]+?)/?>", _inside),
+        _say(r"<(?i:https?://|mailto:|sips?:)?([^<>\s]*[^<>\s/]@?[.@][^<>\s]+?)/?>", _inside),
+        _say(r"<(?i:tel|sms|callto|sips?):(\+?[\d().-]{2,40})(?:[;?][^<>\s]*)?>", _inside),
         _say(r"<(?:br|hr|/p|/li|/div|/h[1-6]|/tr)\s*/?>", lambda match: "\n"),
         _say(r"</?[A-Za-z][\w:-]{0,40}\s*/?>|<[A-Za-z][^<>\n=]{0,60}=[^<>\n]{0,160}>|<details open>"),
     ),
@@ -220,7 +223,8 @@ class Plain:
         self._text = ""  # not taken yet, behind the last character that was: patterns look back at it
         self._at = 0  # where what is not taken begins: 0 or 1
         self._until: regex.Pattern[str] | None = THOUGHT_ENDS if thinks_first else None
-        self._keeps = thinks_first
+        self._keeps = self._thinks_first = thinks_first
+        self._within = 0  # so many thoughts within the one that is passed over
         self._searched = 0  # up to here, for the end of what is passed over
         self._drops = False  # what was taken so far was a thought
         self.thought_first = False  # the end of a thought came whose beginning did not
@@ -308,15 +312,26 @@ class Plain:
 
     def _pass_over(self, until: regex.Pattern[str]) -> str | None:
         """To the end of what is not said; None: it is not there yet."""
-        found = until.search(self._text, max(self._at, self._searched - MAX_END))
+        from_ = max(self._at, self._searched - MAX_END)
+        found = self._thought_end(from_) if until is THOUGHT_ENDS else until.search(self._text, from_)
         if found is None:
             self._searched = len(self._text)
             if not self._keeps:
                 self._at = max(self._at, self._searched - MAX_END)
             return None
         self._at, self._until = found.end(), None
-        self.thought_first = self.thought_first or self._keeps
+        self.thought_first = self.thought_first or self._thinks_first
         return ""
+
+    def _thought_end(self, from_: int) -> regex.Match[str] | None:
+        """The end of the outer one. What follows the end of an inner one is kept: the outer one may not have any."""
+        for mark in _IN_THOUGHT.finditer(self._text, from_):
+            if mark["ends"] and not self._within:
+                return mark
+            if mark["ends"] or not self._thinks_first or self._within:
+                self._within += -1 if mark["ends"] else 1
+                self._keeps, self._at = bool(mark["ends"]), mark.end()
+        return None
 
     def _forget(self) -> None:
         """What was taken, but for its last character."""

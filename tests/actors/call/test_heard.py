@@ -2,9 +2,11 @@
 from __future__ import annotations
 
 import pytest
+import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.call.boundaries import whole_until
 from actors.call.heard import heard_until, joined
 from actors.providers.spec import Word
 from tests.actors.call.stage import Stage
@@ -58,7 +60,33 @@ def test_what_was_heard_is_counted_in_letters_of_the_text(text: str, said: str, 
 
 def test_without_times_the_letters_share_it_in_every_script():
     assert heard(CHINESE, "", 500) == "您的预约是"  # of 1000 ms
-    assert heard("ร้านเปิดเก้าโมง", "", 600) == "ร้านเปิดเ"
+    assert heard("ร้านเปิดเก้าโมง", "", 600) == "ร้านเปิด"  # not with the vowel of the next word
+
+
+@pytest.mark.parametrize(
+    ("text", "words_of_it"),
+    [
+        ("ร้านเปิดเก้าโมงเช้า", "ร้าน เปิด เก้า โมง เช้า"),
+        ("ສະບາຍດີ ເປີດແຕ່ເກົ້າໂມງ", "ສະບາຍດີ ເປີດ ແຕ່ ເກົ້າ ໂມງ"),
+        ("យើងបើកនៅម៉ោងប្រាំបួន", "យើង បើក នៅ ម៉ោង ប្រាំបួន"),
+        ("ကျွန်တော်တို့ ဖွင့်ပါတယ်", "ကျွန်တော် တို့ ဖွင့် ပါ တယ်"),
+    ],
+)
+def test_what_was_heard_ends_with_a_word_where_none_is_divided_by_blanks(text: str, words_of_it: str):
+    ends, at = {0}, 0
+    for word in words_of_it.split():
+        at = text.index(word, at) + len(word)
+        ends.add(at)
+    found = {heard_until(text, [], ms, 5000.0, True) for ms in range(0, 5001, 20)}
+    assert {len(text[:end].rstrip()) for end in found} == ends
+
+
+@pytest.mark.parametrize("text", ["I ❤️ 👨‍👩‍👧 you", "Press 1️⃣2 now", "葛󠄀城がが", "é café नमस्ते", "a\r\nb", "🇩🇪🇫🇷 ok"])
+def test_no_letter_is_divided(text: str):
+    whole = {0, *(cluster.end() for cluster in regex.finditer(r"\X", text))}
+    for end in range(len(text) + 1):
+        assert whole_until(text, end) == max(place for place in whole if place <= end)
+    assert {heard_until(text, [], ms, 5000.0, True) for ms in range(0, 5001, 20)} <= whole
 
 
 def test_while_it_is_made_nothing_is_heard_beyond_the_words_that_are_known():

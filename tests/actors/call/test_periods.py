@@ -115,3 +115,36 @@ def test_letter_by_letter_no_period_is_told_from_an_ellipsis():
     assert [clause for letter in "Wait a moment please... Now" for clause in clauser.feed(letter)] == [
         "Wait a moment please..."
     ]
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "sentences"),
+    [
+        ("en", "Done.Next I will check it.", ["Done.", "Next I will check it."]),
+        ("en", "We open at nine.Please call us.", ["We open at nine.", "Please call us."]),
+        ("en", "I did it.Next, the bill.", ["I did it.", "Next, the bill."]),
+        ("en", "It was done.It is fine now.", ["It was done.", "It is fine now."]),
+        ("en", "Is it late?Yes, it is!Let me see.", ["Is it late?", "Yes, it is!", "Let me see."]),
+        ("en", 'He said "no."Then he left.', ['He said "no."', "Then he left."]),
+        ("de", "Danke.Bitte warten Sie.", ["Danke.", "Bitte warten Sie."]),
+        ("de", "Das ist der Schlüssel.Der Rest folgt.", ["Das ist der Schlüssel.", "Der Rest folgt."]),
+        ("es", "Ya está listo.¿Algo más?", ["Ya está listo.", "¿Algo más?"]),
+        ("ru", "Всё готово.Сейчас проверю.", ["Всё готово.", "Сейчас проверю."]),
+        ("en", "We use Node.js or Node.Js for it.", None),
+        ("en", "Go to booking.Com or Google.Com now.", None),
+        ("en", "Mail Info@Example.Com for it.", None),
+        ("en", "Look at example.com/About.Us now.", None),
+        ("en", "It is version v1.2.Beta or 3.5 now.", None),
+        ("en", "In the U.S.A we do, e.g.The one.", None),
+        ("en", "Call me at 5 p.m.Tomorrow is fine.", None),
+        ("en", "Ask the prof.Smith or Dr.Jones here.", None),
+        ("en", "He calls System.Out.Println and Math.Floor here.", None),
+        ("en", "Open report.Pdf and notes.Txt please.", None),
+        ("en", "It is at example.com/?Query now.", None),
+    ],
+)
+def test_a_sentence_that_lacks_the_blank_before_it(language: str, text: str, sentences: list[str] | None):
+    for tokens in (list(text), [text], tokens_of(text), [text[i : i + 3] for i in range(0, len(text), 3)]):
+        clauser = Clauser(first=False, language=language)
+        parts = [*(clause for token in tokens for clause in clauser.feed(token)), clauser.rest()]
+        assert list(filter(None, parts)) == (sentences or [text])

@@ -14,6 +14,15 @@ THOUGHTS = [
     ("Hello. <reasoning>hm **x**</reasoning>Bye.", "Hello. Bye."),
     ("[THINK]a[/THINK]b", "b"),
     ("◁think▷a◁/think▷b", "b"),
+    ("<think>a\n<think>b</think> c,\nd</think>Hello.", "Hello."),
+    ("<think>a\n  <thinking>b</thinking>\n<think>c</think>d\n</think>Hello.", "Hello."),
+    ("<think>a\n<think>b</think>Hello.", "Hello."),  # one end for both
+    ("<think>\n<think>\na</think>Hello.", "Hello."),  # the template has opened it, too
+    ("<think>I use <think> here.</think>Hello.", "Hello."),
+    (
+        "Call <tel:+1-415-5550100;ext=1> or <sip:bob@x.com>, <MAILTO:a@x.com>.",
+        "Call +1-415-5550100 or bob@x.com, a@x.com.",
+    ),
     ("<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>Hi", "Hi"),
     ("The user greets. I answer.\n</think>\n\nHello.", "Hello."),
     ("<think>cut in the middle", ""),
@@ -173,3 +182,9 @@ def test_the_short_way_of_words_leads_to_the_same_text(tokens: list[str]):
     for token in tokens:
         assert quick.feed(token) == thorough.feed(token)
     assert quick.end() == thorough.end()
+
+
+def test_a_thought_within_a_thought_is_none_of_a_model_whose_prompt_opens_them():
+    stage = Plain()
+    assert stage.whole("Yes.\n<think>a\n<think>b</think>c</think>No.") == "Yes.\nNo."
+    assert not stage.thought_first
