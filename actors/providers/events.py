@@ -45,8 +45,9 @@ class Events:
             event = decode(payload)
             if isinstance(event, dict):
                 self._take(event)
-            elif isinstance(event, list) and event and isinstance(event[0], dict):
-                self._take(event[0])  # as Google wraps its errors
+            elif isinstance(event, list):  # as Google wraps its errors, and answers that are not streamed
+                for part in filter(None, map(record, event)):
+                    self._take(part)
         except _SENSELESS as error:
             self.pass_over(type(error).__name__)
         else:

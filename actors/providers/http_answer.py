@@ -11,6 +11,7 @@ from collections.abc import Callable
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from actors.errors import ProviderError
+from actors.providers.events import decode
 from actors.providers.intake import Intake
 
 MAX_EVENT_BYTES = 1_048_576
@@ -20,13 +21,21 @@ _REFUSAL_BYTES = 4096
 BOM = b"\xef\xbb\xbf"
 
 
+_FIELDS = (b":", b"data", b"event", b"id", b"retry")
+
+
 class EventReader:
     """Cuts a stream into server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
 
     Beside that, as some servers write: an object without `data:` before it (an error, mostly), and events without an
-    empty line between them."""
+    empty line between them. A body that begins with JSON is a line for each event (NDJSON), or one answer, over several
+    lines perhaps, which is an event at its end."""
 
     def __init__(self) -> None:
+        self.foreign = False  # there was a line of neither
+        self._head: bytes | None = b""  # a byte order mark so far; None: the body has begun
+        self._whole: bytearray | None = None  # of JSON that is not known to end with its first line
+        self._has_line = False
         self._rest = bytearray()  # of a line
         self._data: list[bytearray] = []
         self._data_bytes = 0
@@ -40,7 +49,12 @@ class EventReader:
             and chunk.find(b"\n") == len(chunk) - 2
             and not (self._rest or self._data)
         ):
+            self._head = None
             return [chunk[6:-2]]  # the usual case: exactly one event
+        if self._head is not None:
+            chunk = self._begin(self._head + chunk)
+        if self._whole is not None:
+            chunk = self._lines_of(self._whole, chunk)
         if b"\r" in chunk or self._ends_in_cr:
             chunk = self._with_newlines(chunk)
         self._rest += chunk
@@ -51,7 +65,32 @@ class EventReader:
 
     def end(self) -> list[bytes]:
         """The stream is over: the event that it was in, if it is whole but for the line behind it."""
+        if self._whole is not None:
+            return [bytes(self._whole)]
         return self.feed(b"\n\n")
+
+    def _begin(self, body: bytes) -> bytes:
+        """What there is of the body behind a byte order mark and empty lines."""
+        begun = body.removeprefix(BOM).lstrip()
+        if not begun or BOM.startswith(body):
+            self._head = body if BOM.startswith(body) else b""
+            return b""
+        self._head = None
+        if begun[:1] in (b"{", b"["):
+            self._whole = bytearray()
+        return begun
+
+    def _lines_of(self, whole: bytearray, chunk: bytes) -> bytes:
+        """All that came, once it is known to be lines. Raises `ValueError` for too much of what is none."""
+        whole += chunk
+        if len(whole) > MAX_EVENT_BYTES:
+            raise ValueError(f"an answer of more than {MAX_EVENT_BYTES} bytes in one piece")
+        if not self._has_line and (b"\n" in chunk or b"\r" in chunk):
+            self._has_line = True
+            if _is_object(whole.splitlines()[0]):
+                self._whole = None
+                return bytes(whole)
+        return b""
 
     def _read_lines(self) -> list[bytes]:
         *lines, self._rest = self._rest.split(b"\n")
@@ -64,10 +103,15 @@ class EventReader:
                 data = line if is_bare else line[5:].removeprefix(b" ")
                 if self._data and self._data[-1].endswith(b"}") and data.startswith((b"{", b"[DONE]")):
                     events.append(self._take())
+                if is_bare and not self._data and _is_object(data):
+                    events.append(bytes(data))
+                    continue
                 self._data.append(data)
                 self._data_bytes += len(line)
             elif not line and self._data:
                 events.append(self._take())
+            elif line and not line.startswith(_FIELDS):
+                self.foreign = True
         return events
 
     def _take(self) -> bytes:
@@ -81,6 +125,15 @@ class EventReader:
             chunk = chunk.removeprefix(b"\n")
         self._ends_in_cr = chunk.endswith(b"\r") or (not chunk and self._ends_in_cr)
         return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def _is_object(line: bytes | bytearray) -> bool:
+    if not line.startswith(b"{"):
+        return False
+    try:
+        return isinstance(decode(line), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 class HttpAnswer:

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from typing import Any
 
 from actors.errors import ProviderError, Remedy
+from actors.providers.chat_words import Messages, as_choice, part_words, spoken
 from actors.providers.events import Events, Halves, LifeSigns, decode, items, number, record, text
-from actors.providers.http_answer import BOM, MAX_EVENT_BYTES, EventReader
+from actors.providers.http_answer import EventReader
 from actors.providers.intake import Intake
 from actors.providers.remote import refused, remedy_of_status
 from actors.providers.spec import Answered, Emit, Question, SessionFailed, Token, Usage
@@ -69,6 +70,7 @@ class Answer:
         self._turn, self._life = question.turn, LifeSigns(emit)
         self._halves = Halves()
         self._flaw = self._reason = ""
+        self._messages = Messages()
         self._index: float | None = None  # of the choice that is said
         self._tokens = 0  # told of so far
         self.said = self.complete = False
@@ -78,29 +80,16 @@ class Answer:
         """The body comes, of the first request or of another one."""
         self._reader, self._events = EventReader(), Events("openai", self._take)
         self._intake = Intake("openai", "events")  # many fit in one read
-        self._unstreamed: bytearray | None = None
-        self._begun = False
+        self._answers = self._other = False  # there were events of a chat completion, there were others
 
     def feed(self, data: bytes) -> None:
         """The next bytes of the body. Raises `ProviderError` for an error in the stream."""
         self._life.came()
-        if not self._begun:
-            self._begun = True
-            if data.removeprefix(BOM).lstrip()[:1] in (b"{", b"["):
-                self._unstreamed = bytearray()
-        if self._unstreamed is None:
-            self._read(data)
-        elif len(self._unstreamed) + len(data) <= MAX_EVENT_BYTES:
-            self._unstreamed += data
-        else:
-            raise ProviderError("openai", f"sent an answer of more than {MAX_EVENT_BYTES} bytes in one piece")
+        self._read(data)
 
     def end(self, is_whole: bool) -> None:
         """The body is over; `is_whole`: where it said that it would be. Raises `ProviderError` if the answer is not."""
-        if self._unstreamed is not None:
-            self._events.feed(self._unstreamed.strip().removeprefix(b"[").removesuffix(b"]"))  # Gemini's errors
-        else:
-            self._read(b"", at_end=True)
+        self._read(b"", at_end=True)
         if self.complete or self._reason:
             self._finish(self._reason)
             return
@@ -108,6 +97,8 @@ class Answer:
             raise ProviderError("openai", "the answer ended in the middle")
         if self._events.senseless and not self.said:
             raise ProviderError("openai", "sent no event that makes sense")
+        if not self._answers and (self._other or self._reader.foreign):
+            raise ProviderError("openai", "sent what is no chat completion; is base_url right?")
         self._finish("")
 
     def fail(self, error: ProviderError) -> None:
@@ -146,15 +137,19 @@ class Answer:
         if self.complete:  # nothing but the usage is of interest any more
             return
         choices = chunk.get("choices")
-        choice = self._own(choices)  # there is none beside the usage figures
+        choice = self._own(choices) if choices else as_choice(chunk)  # there is none beside the usage figures
         if (not choices or "error" in chunk or "error" in choice) and (error := _error_in(chunk) or _error_in(choice)):
             raise _stream_error(error)
+        if choice or "choices" in chunk:
+            self._answers = True
+        else:
+            self._other = True
         delta = choice.get("delta")
         if not isinstance(delta, dict) or not delta:
-            delta = {} if self.said else record(choice.get("message"))
-        content = delta.get("content")
+            delta = self._messages.delta(choice)
+        content = delta.get("content") or part_words(delta)
         if content:
-            self._say(self._halves.join(content if isinstance(content, str) else _spoken(content)))
+            self._say(self._halves.join(content if isinstance(content, str) else spoken(content)))
         carries = bool(content)
         if len(delta) > 1 or not content:  # most have nothing else
             carries = self._take_rest(delta) or carries
@@ -206,6 +201,7 @@ class Answer:
     def _say(self, words: str) -> None:
         if words:
             self.said = True
+            self._messages.said(words)
             self._life.at_work(False)
             self._life.emit(Token(self._turn, words))
 
@@ -304,20 +300,3 @@ def _short(reason: str) -> str:
 def _is_too_long(code: str, reason: str) -> bool:
     """A limit of tokens a minute that one question exceeds is one, too: no wait makes it shorter."""
     return code in _TOO_LONG_CODES or bool(_TOO_LONG.search(reason))
-
-
-def _spoken(content: Any) -> str:
-    """The words of a delta that is no text: a list of parts, of which some are thoughts. Halves of characters stay."""
-    parts = content if isinstance(content, list) else [content]
-    return "".join(_part(part) for part in parts)
-
-
-def _part(part: Any) -> str:
-    if isinstance(part, str):
-        return part
-    fields = record(part)
-    if fields.get("type", "text") not in ("text", "output_text"):
-        return ""
-    words = fields.get("text")
-    value = record(words).get("value") if isinstance(words, dict) else words
-    return value if isinstance(value, str) else ""

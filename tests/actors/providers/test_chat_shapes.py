@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from actors.errors import ProviderError
-from actors.providers.spec import Answered, Token, Usage
+from actors.providers.openai_answer import Answer
+from actors.providers.spec import Answered, Question, Token, Usage
 from tests.actors.providers.test_vendor_events import CHAT, answered, packed, said, sse
+from tests.fakes.emitted import Emitted
 
 HELLO = [Token(1, "We are"), Token(1, " open"), Answered(1)]
 SHORT = packed(said("We are"), said(" open"), said(finish_reason="stop"))
@@ -31,6 +35,81 @@ SHORT = packed(said("We are"), said(" open"), said(finish_reason="stop"))
 def test_streams_in_other_shapes(body: bytes) -> None:
     assert answered(body) == HELLO
     assert answered(body, list(range(len(body)))) == HELLO
+
+
+def lines(*objects: dict[str, Any], end: bytes = b"\n") -> bytes:
+    return b"".join(line + end for line in packed(*objects))
+
+
+def choices(*found: dict[str, Any]) -> bytes:
+    return sse(*packed(*({"choices": [choice]} for choice in found)))
+
+
+CHUNKS = (said("We are"), said(" open"), said(finish_reason="stop"))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        lines(*CHUNKS),
+        lines(*CHUNKS, end=b"\r\n"),
+        b"\xef\xbb\xbf\n" + lines(*CHUNKS),
+        lines(*CHUNKS).removesuffix(b"\n"),
+        b"[" + b",\r\n".join(packed(*CHUNKS)) + b"]",
+        lines(
+            {"message": {"role": "assistant", "content": "We are"}, "done": False},
+            {"message": {"content": "", "thinking": "hm"}, "done": False},
+            {"message": {"content": " open"}, "done": False},
+            {"message": {"content": ""}, "done": True, "done_reason": "stop"},
+        ),
+        lines({"response": "We are", "done": False}, {"response": " open", "done": False}, {"done": True}),
+        sse(*packed({"content": "We are", "stop": False}, {"content": " open", "stop": False}, {"stop": True})),
+        choices({"text": "We are"}, {"text": " open"}, {"text": "", "finish_reason": "stop"}),
+        choices({"delta": "We are"}, {"delta": " open"}, {"delta": "", "finish_reason": "stop"}),
+        choices({"delta": {"text": "We are"}}, {"delta": {"type": "text_delta", "text": " open"}}) + b"data:[DONE]",
+        choices({"message": {"content": "We are"}}, {"message": {"content": " open"}}),
+        choices({"delta": None, "message": {"content": "We are"}}, {"message": {"content": "We are open"}}),
+        choices(
+            {"message": {"content": "We are"}},
+            {"message": {"content": " open"}},
+            {"message": {"content": "We are open"}, "finish_reason": "stop"},
+        ),
+        b": hi\n\nevent: x\nid: 4\nretry: 9\n" + b"".join(b"data:" + line + b"\n\n" for line in packed(*CHUNKS)),
+    ],
+)
+def test_look_alikes(body: bytes) -> None:
+    assert answered(body) == HELLO
+    assert answered(body, list(range(len(body)))) == HELLO
+
+
+def test_a_line_is_an_event_as_soon_as_it_is_there() -> None:
+    emitted = Emitted()
+    answer = Answer(Question(1, ()), emitted)
+    for chunk, count in zip(packed(*CHUNKS), (1, 2, 3), strict=True):
+        answer.feed(chunk + b"\n")
+        assert emitted.events == HELLO[:count]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<!DOCTYPE html>\n<title>Log in</title>",
+        b"We are open",
+        sse(*packed({"type": "message_start"}, {"type": "content_block_delta", "delta": {"text": "We"}})),
+        sse(*packed({"type": "response.output_text.delta", "delta": "We"})),
+        sse(*packed({"candidates": [{"content": {"parts": [{"text": "We"}]}}]})),
+        b'{"status":"ok","message":"hello"}',
+    ],
+)
+def test_what_is_no_chat_completion_is_an_error_and_no_answer_without_words(body: bytes) -> None:
+    with pytest.raises(ProviderError, match="no chat completion; is base_url right"):
+        answered(body)
+
+
+@pytest.mark.parametrize("body", [lines(said("We")) + b'{"error":"no"}\n', b'{"error":"no"}\n'])
+def test_an_error_among_lines(body: bytes) -> None:
+    with pytest.raises(ProviderError, match="an error in the answer: no"):
+        answered(body)
 
 
 def test_tokens_that_are_told_of_with_each_chunk_are_counted_once() -> None:
