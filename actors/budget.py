@@ -6,14 +6,15 @@ from __future__ import annotations
 class Bucket:
     """Holds up to `burst` tokens, `per_s` of which come back each second; full at the start.
 
-    `now` is seconds on any monotonic clock, never less than the time before.
+    `now` is seconds on any monotonic clock, never less than the time before. `left`: the tokens that were there when it
+    was asked last; who takes very often may take from it, and ask for the `level` only when nothing is left.
     """
 
-    __slots__ = ("_at_s", "_level", "burst", "per_s")
+    __slots__ = ("_at_s", "burst", "left", "per_s")
 
     def __init__(self, per_s: float, burst: float) -> None:
         self.per_s, self.burst = per_s, burst
-        self._level = burst
+        self.left = burst
         self._at_s: float | None = None
 
     @classmethod
@@ -24,22 +25,22 @@ class Bucket:
     def level(self, now: float) -> float:
         """The tokens that are there; below 0 after more was taken than there was."""
         if self._at_s is not None:
-            self._level = min(self.burst, self._level + (now - self._at_s) * self.per_s)
+            self.left = min(self.burst, self.left + (now - self._at_s) * self.per_s)
         self._at_s = now
-        return self._level
+        return self.left
 
     def take(self, amount: float, now: float) -> bool:
         """Whether there are so many, which are taken then."""
         if self.level(now) < amount:
             return False
-        self._level -= amount
+        self.left -= amount
         return True
 
     def give(self, amount: float, now: float) -> None:
         """Put so many back."""
-        self._level = min(self.burst, self.level(now) + amount)
+        self.left = min(self.burst, self.level(now) + amount)
 
     def spend(self, amount: float, now: float) -> bool:
         """Take so many, for it has happened already; False if there were fewer."""
-        self._level = self.level(now) - amount
-        return self._level >= 0
+        self.left = self.level(now) - amount
+        return self.left >= 0

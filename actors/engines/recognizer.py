@@ -44,7 +44,7 @@ class Recognition(Work):
     """One caller. Opening: grammar (JSGF), words, pronunciations ({word: [sounds]}, in place of the dictionary's), rate
     (8000 or 16000), threshold (lower accepts more).
 
-    Says {opened}, {interim, end_ms}, {final, end_ms}, {end_of_turn}; takes audio and {do: finalize}.
+    Says {opened}, {interim, end_ms}, {final, end_ms}, {end_of_turn, end_ms}; takes audio and {do: finalize}.
     """
 
     def __init__(self, reply: Reply, opening: dict[str, Any]) -> None:
@@ -77,7 +77,7 @@ class Recognition(Work):
     def on_event(self, event: dict[str, Any]) -> None:
         if event.get("do") == "finalize":
             self._end_utterance()
-            self._reply.event(end_of_turn=True)
+            self._reply.event(end_of_turn=True, end_ms=self._heard_ms)
 
     def _hear(self, frame: bytes) -> None:
         self._quiet_frames = 0 if self._detector.is_speech(frame) else self._quiet_frames + 1

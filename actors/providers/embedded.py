@@ -226,7 +226,7 @@ class EmbeddedStt(SttSession):
         elif "final" in event:
             self.emit(Final(event["final"], event["end_ms"]))
         elif "end_of_turn" in event:
-            self.emit(EndOfTurn())
+            self.emit(EndOfTurn(event["end_ms"]))
         elif self._opened and not self._opened.done():
             self._opened.set_result(None)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 
+from actors.budget import Bucket
 from actors.errors import ProviderError
 
 BYTES_PER_S, BURST_BYTES = 8_388_608, 33_554_432
@@ -18,26 +19,25 @@ class Intake:
     """The budget of one connection; `pieces` is what they are called in the error. As long as there is something left
     of a burst nobody looks at the clock."""
 
-    __slots__ = ("_bytes", "_name", "_pieces", "_provider", "_since_s")
+    __slots__ = ("_bytes", "_name", "_pieces", "_provider")
 
     def __init__(self, provider: str, pieces: str) -> None:
         self._provider, self._name = provider, pieces
-        self._bytes, self._pieces = BURST_BYTES, float(BURST_PIECES)  # left since then
-        self._since_s = time.monotonic()
+        self._bytes, self._pieces = Bucket(BYTES_PER_S, BURST_BYTES), Bucket(PIECES_PER_S, BURST_PIECES)
+        self._refill()
 
     def took(self, size: int) -> None:
         """One piece of `size` bytes has come. Raises `ProviderError` if that is too much."""
-        self._bytes -= size
-        self._pieces -= 1.0
-        if self._bytes < 0 or self._pieces < 0.0:
+        in_bytes, in_pieces = self._bytes, self._pieces
+        in_bytes.left -= size
+        in_pieces.left -= 1
+        if in_bytes.left < 0 or in_pieces.left < 0:
             self._refill()
 
     def _refill(self) -> None:
         now = time.monotonic()
-        passed_s, self._since_s = now - self._since_s, now
-        self._pieces = min(float(BURST_PIECES), self._pieces + passed_s * PIECES_PER_S)
-        self._bytes = min(BURST_BYTES, self._bytes + int(passed_s * BYTES_PER_S))
-        if self._pieces < 0:
+        in_bytes, in_pieces = self._bytes.level(now), self._pieces.level(now)
+        if in_pieces < 0:
             raise ProviderError(self._provider, f"sent more than {PIECES_PER_S} {self._name} a second")
-        if self._bytes < 0:
+        if in_bytes < 0:
             raise ProviderError(self._provider, f"sent more than {BYTES_PER_S} bytes a second")

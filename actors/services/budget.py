@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from actors.budget import Bucket
+
 
 class Budget:
     """So many a second; after a pause as many at once as a second brings.
@@ -14,18 +16,15 @@ class Budget:
     """
 
     def __init__(self, per_second: float, now: Callable[[], float] = time.monotonic) -> None:
-        self._per_second, self._now = per_second, now
-        self._tokens, self._filled_at = per_second, now()
+        self._now = now
+        self._tokens = Bucket(per_second, per_second)
 
     def take(self) -> float:
         """Book one; the seconds to wait until it may be used, 0.0 if it may be used now."""
-        now = self._now()
-        self._tokens = min(self._per_second, self._tokens + (now - self._filled_at) * self._per_second) - 1
-        self._filled_at = now
-        return max(0.0, -self._tokens / self._per_second)
+        self._tokens.spend(1, self._now())
+        return max(0.0, -self._tokens.left / self._tokens.per_s)
 
     @property
     def waiting(self) -> int:
         """Places that are booked and not yet free."""
-        refilled = self._tokens + (self._now() - self._filled_at) * self._per_second
-        return max(0, round(-refilled))
+        return max(0, round(-self._tokens.level(self._now())))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from actors.call.watch import MOST_BUSY_S, MOST_GROWN_S, MOST_SPARED, StallWatch
+from actors.call.watch import MOST_BUSY_S, MOST_GROWN_S, MOST_SPARED, OFTEN_S, StallWatch
 from actors.services.budget import Budget
 from actors.services.pace import BEAT_S, WorkClock
 from actors.services.patience import Patience
@@ -175,3 +175,33 @@ def test_who_is_at_work_is_waited_for(worker: Worker):
 def test_a_sign_of_life_of_who_owes_nothing_is_nothing(worker: Worker):
     worker.watch.alive(10.0)
     assert not worker.watch.waiting and not worker.due
+
+
+def test_what_comes_often_moves_the_deadline_now_and_then(worker: Worker):
+    """Tokens by the hundred a second: the deadline is later by `OFTEN_S`, and what comes within it moves nothing."""
+    worker.watch.came_and_expect("next", 500, "stopped")
+    assert not worker.wait(0.15)
+    worker.watch.came_and_expect("next", 500, "stopped")
+    assert not worker.wait(0.5)  # since the last one: never less than was agreed
+    assert worker.wait(0.1)
+
+
+def test_what_comes_later_than_that_begins_it_anew(worker: Worker):
+    for _ in range(10):
+        worker.watch.came_and_expect("next", 500, "stopped")
+        assert not worker.wait(0.45)
+    assert worker.wait(0.5)
+
+
+def test_what_comes_often_is_one_wait_to_the_history(worker: Worker):
+    for _ in range(40):
+        worker.watch.came_and_expect("next", 500, "stopped")
+        worker.wait(BEAT_S)
+    assert worker.patience.of("stt", "fake", "next").mean_s == pytest.approx(OFTEN_S, abs=2 * BEAT_S)
+
+
+def test_another_wait_begins_at_once_however_soon_it_comes(worker: Worker):
+    worker.watch.expect("first", 5000, "no first word")
+    worker.watch.came_and_expect("next", 500, "stopped")
+    assert not worker.wait(0.65)
+    assert worker.wait(0.1)

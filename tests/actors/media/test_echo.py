@@ -221,3 +221,20 @@ def test_nothing_is_judged_long_after_what_was_played():
     assert guard.wants(0.9, 5399) and not guard.wants(0.9, 5400)
     guard.cut(5050)
     assert guard.wants(0.9, 5349) and not guard.wants(0.9, 5350)
+
+
+async def test_on_a_line_that_is_known_to_be_quiet_only_voices_are_looked_at(vad):
+    """And, for a while after each, what follows it: a loudspeaker may have been put on."""
+    line, played, judged = Line(vad), phrases(40), []
+    guard = line.leg.inbound.echo
+    judge = guard.judge
+    guard.judge = lambda probability, level_db, end_ms: judged.append(end_ms) or judge(probability, level_db, end_ms)
+    line.play(played)
+    line.run(np.zeros(len(played) // 2))
+    assert guard.gain_db == LEAST_GAIN_DB
+    quiet = len(judged)
+    assert 100 < quiet < 625 / 2  # of 20 s
+    line.run(np.zeros(5 * 8000))
+    assert len(judged) == quiet
+    line.run(np.concatenate((samples(voice(1000)), np.zeros(5 * 8000))))
+    assert 40 < len(judged) - quiet < 100

@@ -122,6 +122,21 @@ FOREIGN = [
 ]
 
 
+async def test_an_end_of_turn_says_up_to_where_it_has_heard(reception: AssistantConfig) -> None:
+    """Which tells a late one from the next."""
+    log, fed_ms = Log(), 0.0
+    session = listening(log, phrases_of(reception))
+    await session.open()
+    for turn in (1, 2):
+        pcm = await telephone("yes please")
+        pour(session, pcm)
+        session.finalize()
+        fed_ms += PCM_8K.duration_ms(len(pcm))
+        ends = await log.wait(EndOfTurn, turn)
+        assert ends[-1].end_ms == pytest.approx(fed_ms, abs=1)
+    session.close()
+
+
 @pytest.mark.parametrize("voice", ["en-us", "en-us+f3"])
 async def test_sentences_of_the_grammar_are_heard_exactly(reception: AssistantConfig, voice: str) -> None:
     log = Log()
@@ -237,7 +252,7 @@ async def test_finalize_ends_the_turn_even_in_silence() -> None:
     session.hear(PCM_8K.silence(1000))
     session.finalize()
     await log.wait(EndOfTurn, 2)
-    assert [event for event in log.events if event not in log.all(Interim)] == [EndOfTurn(), EndOfTurn()]
+    assert [event for event in log.events if event not in log.all(Interim)] == [EndOfTurn(0.0), EndOfTurn(1000.0)]
     session.close()
 
 
@@ -253,7 +268,7 @@ async def test_a_final_tells_how_much_audio_it_settles() -> None:
     assert final.end_ms == pytest.approx(PCM_8K.duration_ms(len(sound)))
     interims = [interim.text for interim in log.all(Interim)]
     assert interims and all(final.text.startswith(text) or text == final.text for text in interims[-1:])
-    assert log.events.index(log.all(Interim)[-1]) < log.events.index(final) < log.events.index(EndOfTurn())
+    assert log.events.index(log.all(Interim)[-1]) < log.events.index(final) < log.events.index(log.all(EndOfTurn)[-1])
     session.close()
 
 
