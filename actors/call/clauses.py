@@ -22,8 +22,9 @@ MAX_CHARS = 240  # letters of an answer without any punctuation, which is cut at
 BLANK_MIN_CHARS = 60  # letters before a blank that stands for a comma cuts a later clause
 
 _CLOSE = r"(?:(?![\p{Ps}\p{Pi}])\p{Sentence_Break=Close}|[\u201c\u2018«](?=\s))"
-_STERM = r"[\p{Sentence_Break=STerm}…]"
-_STOP = r"\p{Sentence_Break=STerm}\p{Sentence_Break=ATerm}…"
+_SHAD = "\u0f0d-\u0f11"  # Tibetan, for which Unicode has a line break only
+_STERM = rf"[\p{{Sentence_Break=STerm}}…{_SHAD}]"
+_STOP = rf"\p{{Sentence_Break=STerm}}\p{{Sentence_Break=ATerm}}…{_SHAD}"
 _END = regex.compile(rf"\n\s*|[{_STOP}]+{_CLOSE}*")
 _END_OF = {"el": regex.compile(rf"\n\s*|[{_STOP};]+{_CLOSE}*")}  # the Greek question mark
 _PAUSE = regex.compile(

@@ -51,8 +51,8 @@ class Delivery:
 
     def begin(self, purpose: Purpose, turn: int) -> Utterance:
         self.utterance = Utterance(self._number(), purpose, turn)
-        return self.utterance
         self._careful = False
+        return self.utterance
 
     def speak(self, text: str) -> None:
         assert self.utterance is not None

@@ -81,6 +81,9 @@ class Hearing:
         self._words.heard(transcript.text, transcript.final, transcript.end_ms, now)
 
     def typed(self, now: float, text: str) -> None:
+        """It takes the place of words that are not confirmed; these, if the voice is over, are still to come."""
+        if self._words.is_unconfirmed and not self.voice and not self._asked:
+            self.ask()
         self._words.heard(text, final=True, until_ms=self._end_ms, now=now)
 
     def ask(self) -> None:

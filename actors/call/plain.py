@@ -152,7 +152,7 @@ _ANYWHERE = (
         _skip(r"<!--", lambda match: _COMMENT_ENDS),
         _say(r"<(?i:https?://|mailto:|sips?:)?([^<>\s]*[^<>\s/]@?[.@][^<>\s]+?)/?>", _inside),
         _say(r"<(?i:tel|sms|callto|sips?):(\+?[\d().-]{2,40})(?:[;?][^<>\s]*)?>", _inside),
-        _say(r"<(?:br|hr|/p|/li|/div|/h[1-6]|/tr)\s*/?>", lambda match: "\n"),
+        _say(r"<(?:br|hr|/(?:p|li|div|h[1-6]|tr|t[dh]|d[td]|summary|title|blockquote|pre))\s*/?>", lambda match: "\n"),
         _say(r"</?[A-Za-z][\w:-]{0,40}\s*/?>|<[A-Za-z][^<>\n=]{0,60}=[^<>\n]{0,160}>|<details open>"),
     ),
     *_at(

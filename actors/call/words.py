@@ -41,6 +41,11 @@ class Words:
         self._interim = ""
 
     @property
+    def is_unconfirmed(self) -> bool:
+        """Some of them are not final."""
+        return bool(self._interim)
+
+    @property
     def text(self) -> str:
         return " ".join(filter(None, (*self._finals, self._interim)))
 

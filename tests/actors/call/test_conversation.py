@@ -349,3 +349,17 @@ def test_an_answer_that_comes_after_the_caller_has_hung_up_is_nobodys(stage: Sta
     stage.answer("Once upon a time.")
     assert stage.said() == said
     assert stage.floor is Floor.ENDED
+
+
+def test_words_that_are_not_confirmed_yet_are_not_lost_to_what_is_typed(stage: Stage):
+    stage.heard_on_flush = 0.0
+    stage.do("voice_started", stage.now * 1000)
+    stage.do("heard", Transcript("a table for", False, stage.now * 1000))
+    stage.wait(1.0)
+    stage.do("voice_ended", stage.now * 1000)
+    typed = stage.do("typed", "my name is Ann")
+    assert [ask.question.history[-1].text for ask in stage.sent(Ask, typed)] == ["my name is Ann"]
+    assert len(stage.sent(Finalize, typed)) == 1
+    stage.do("heard", Transcript("a table for two", True, stage.now * 1000))
+    stage.do("turn_ended")
+    assert stage.sent(Ask)[-1].question.history[-1].text == "my name is Ann a table for two"

@@ -14,6 +14,7 @@ THOUGHTS = [
     ("Hello. <reasoning>hm **x**</reasoning>Bye.", "Hello. Bye."),
     ("[THINK]a[/THINK]b", "b"),
     ("◁think▷a◁/think▷b", "b"),
+    ("<details><summary>More</summary>Hidden</details>", "More\nHidden"),
     ("<think>a\n<think>b</think> c,\nd</think>Hello.", "Hello."),
     ("<think>a\n  <thinking>b</thinking>\n<think>c</think>d\n</think>Hello.", "Hello."),
     ("<think>a\n<think>b</think>Hello.", "Hello."),  # one end for both
