@@ -37,7 +37,22 @@ _TOO_LONG = re.compile(
 _WRONG_CONFIG = re.compile(
     r"api[ _-]?key (is )?(not valid|invalid|expired)|invalid api[ _-]?key|not a valid model", re.I
 )
-_WAIT = re.compile(r"(?:try again|retry) (?:in|after) (\d+(?:\.\d+)?) ?(ms|milliseconds|s|seconds?)\b", re.IGNORECASE)
+_TOO_MANY = re.compile(  # unless it is so many in a time
+    r"(?<!\w)(tokens?|input|prompt|length)\b.{0,60}(exceed|must be (<|less|at most)|(longer|greater) than|over )"
+    r"|exceed.{0,40}\b(tokens?|length|size|window)\b|(more|fewer) (input )?tokens than|超过.{0,20}长度|长度.{0,20}超",
+    re.IGNORECASE | re.DOTALL,
+)
+_RATE = re.compile(
+    r"\bper[ _-]?(second|sec|minute|min|hour|day)|/ ?(s|min|m)\b|\b[tr]p[smd]\b|\brate\b|quota", re.IGNORECASE
+)
+_WAIT = re.compile(
+    r"(?:try again|retry|wait)(?: (?:in|after|for))? ((?:\d+(?:\.\d+)? ?[a-z]+[ ,]{0,2}){1,4})", re.IGNORECASE
+)
+_SPAN = re.compile(
+    r"(\d+(?:\.\d+)?) ?(ms|mi(?=llis)|[hms])(?:(?<=mi)llis(?:econds?)?|ours?|rs?|in(?:ute)?s?|ec(?:ond)?s?)?(?![a-z])",
+    re.I,
+)
+_SPAN_S = {"ms": 0.001, "mi": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DELAY = re.compile(r"(\d+(?:\.\d+)?)s")  # of Google's RetryInfo
 _FILTERED = re.compile(
     r"content[ _](filter|policy|management)|moderation|flagged|inappropriate|policyviolation|data_inspection",
@@ -221,7 +236,7 @@ def refusal(status: int, body: str, retry_after_s: float) -> ProviderError:
         error = body
     code, reason = _code(error), _reason(error)
     retry_after_s = retry_after_s or _wait_s(error)
-    if status == 413 or _is_too_long(code, reason):
+    if status == 413 or _is_too_long(code, reason, status):
         return TooLong("openai", f"answered {status}: {_short(reason)}", Remedy.REFUSED)
     if status in (400, 403) and _FILTERED.search(f"{code} {reason}"):
         return ProviderError("openai", f"answered {status}: what was said is not allowed", Remedy.REFUSED)
@@ -232,7 +247,7 @@ def refusal(status: int, body: str, retry_after_s: float) -> ProviderError:
 def _stream_error(error: Any) -> ProviderError:
     """An error after the status 200: some servers give it a code, some a status, most only a text."""
     code, reason = _code(error), _short(_reason(error))
-    if _is_too_long(code, reason):
+    if _is_too_long(code, reason, int(code) if code.isdecimal() else 400):
         return TooLong("openai", f"an error in the answer: {reason}", Remedy.REFUSED)
     remedy = _ERROR_CODES.get(code) or (Remedy.CONFIG if _WRONG_CONFIG.search(reason) else Remedy.RETRY)
     if code.isdecimal() and len(code) == 3:
@@ -271,9 +286,8 @@ def _wait_s(error: Any) -> float:
     for detail in map(record, items(record(error).get("details"))):
         if found := _DELAY.fullmatch(text(detail.get("retryDelay"))):
             return float(found[1])
-    if found := _WAIT.search(_reason(error)):
-        return float(found[1]) / (1000 if found[2].lower().startswith("m") else 1)
-    return 0.0
+    found = _WAIT.search(_reason(error))  # "1.2s", "1m12.5s", "2 minutes"
+    return sum(float(count) * _SPAN_S[unit.lower()] for count, unit in _SPAN.findall(found[1])) if found else 0.0
 
 
 def _code(error: Any) -> str:
@@ -297,6 +311,8 @@ def _short(reason: str) -> str:
     return " ".join(reason.split())[:200]
 
 
-def _is_too_long(code: str, reason: str) -> bool:
+def _is_too_long(code: str, reason: str, status: int) -> bool:
     """A limit of tokens a minute that one question exceeds is one, too: no wait makes it shorter."""
-    return code in _TOO_LONG_CODES or bool(_TOO_LONG.search(reason))
+    if code in _TOO_LONG_CODES or _TOO_LONG.search(reason):
+        return True
+    return status in (400, 422) and bool(_TOO_MANY.search(reason)) and not _RATE.search(f"{code} {reason}")

@@ -9,7 +9,7 @@ import pytest
 
 from actors.errors import ProviderError, Remedy
 from actors.providers.openai import CONTINUE, OpenAiLlm, OpenAiOptions
-from actors.providers.openai_answer import Answer, refusal
+from actors.providers.openai_answer import Answer, TooLong, refusal
 from actors.providers.spec import Answered, ChatMessage, Question, SessionFailed, Token, Usage
 from actors.wording import Digits, Wording
 from tests.fakes.emitted import Emitted
@@ -406,11 +406,33 @@ async def test_openai_itself_needs_one(monkeypatch):
         (429, '{"error":{"message":"no","details":[{}, {"retryDelay":"3s"}]}}', Remedy.THROTTLED, 3.0),
         (429, '{"error":{"message":"Limit reached. Please try again in 2.5s. See x"}}', Remedy.THROTTLED, 2.5),
         (429, '{"error":{"message":"Please retry after 850 milliseconds."}}', Remedy.THROTTLED, 0.85),
+        (429, '{"error":{"message":"Token rate limit exceeded. Please wait 4 seconds."}}', Remedy.THROTTLED, 4.0),
+        (429, '{"error":{"message":"Please try again in 1m12.5s."}}', Remedy.REFUSED, 0.0),  # no caller waits so long
+        (429, '{"error":{"message":"Try again in 2 minutes."}}', Remedy.REFUSED, 0.0),
+        (429, '{"error":{"message":"Please retry after 3 more calls."}}', Remedy.THROTTLED, 0.0),
     ],
 )
 def test_what_a_refusal_says_in_words(status: int, body: str, remedy: Remedy, wait_s: float):
     error = refusal(status, body, 0.0)
     assert (error.remedy, error.retry_after_s) == (remedy, wait_s)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "is_too_long"),
+    [
+        (400, "The total number of tokens exceeds the limit", True),
+        (422, "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 4000", True),
+        (400, "Input length 9000 exceeds the maximum length 8192", True),
+        (400, "输入长度超过限制", True),
+        (400, "max_tokens must be less than 4096", False),
+        (400, "Your tokens per minute exceed the limit", False),
+        (429, "Token limit exceeded", False),
+        (401, "The token has expired, its length exceeds", False),
+    ],
+)
+def test_a_history_that_is_too_long_in_other_words(status: int, reason: str, is_too_long: bool):
+    error = refusal(status, orjson.dumps({"error": {"message": reason}}).decode(), 0.0)
+    assert isinstance(error, TooLong) is is_too_long
 
 
 async def test_a_last_chunk_with_words_ends_the_answer_though_nothing_follows():
