@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -98,6 +99,11 @@ class ContextRepository:
             if row.claimed_at:
                 raise _used(row, row.claimed_at, conversation)
             raise ContextExpired(f"context {context_id}: expired at {_clock(row.expires_at)}")
+
+    def known(self, ids: Collection[UUID]) -> set[UUID]:
+        """Which of these (a few hundred) are contexts, in whatever state."""
+        with self._database.read() as session:
+            return set(session.scalars(select(CallContextTable.id).where(CallContextTable.id.in_(ids))))
 
     def get(self, context_id: UUID, provider: str) -> CallContext:
         """The context, in whatever state. Raises `UnknownContext`, also for another provider's."""

@@ -57,6 +57,11 @@ class Arrivals:
         self.idle(arrival)
         return arrival
 
+    def shed_one_of(self, address: str) -> bool:
+        """Its connection that has been idle for the longest goes; False: none is idle."""
+        known = self._peers.get(network_of(address))
+        return known is not None and self._shed_first(known.idle)
+
     def busy(self, arrival: Arrival) -> None:
         """It is being served: it stays until it is idle again."""
         if arrival in self._all:

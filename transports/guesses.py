@@ -9,8 +9,10 @@ anything. So all that one address names for others are counted together, too, wi
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from uuid import UUID
 
 from actors.budget import Bucket
 from config.errors import BadInput
@@ -21,6 +23,7 @@ MOST_PEERS = 4096  # that are remembered; the one that was seen last the longest
 CREDIT = 10.0  # guesses that a call which is there makes good
 PROXIED = 20  # times as many guesses are allowed to all clients of one proxy
 CLIENT_CHARS = 64  # of what a proxy says of its client
+TOGETHER_S, MOST_TOGETHER = 0.05, 500  # ids that one query looks up, named within so long
 
 
 class TooManyGuesses(BadInput):
@@ -66,3 +69,30 @@ class Guesses:
             yield f"{peer} for others", self.per_minute * PROXIED
         else:
             yield peer, self.per_minute
+
+
+class Doubted:
+    """Ids named by peers who have guessed too often: looked up together, so that a flood costs a query now and then.
+
+    A call that is there is not lost for what others guess from its address, be it a PBX or a NAT.
+    """
+
+    def __init__(self, known: Callable[[set[UUID]], Awaitable[set[UUID]]]) -> None:
+        """`known`: which of these are there."""
+        self._known = known
+        self._ids: set[UUID] = set()
+        self._answer: asyncio.Task[set[UUID]] | None = None
+
+    async def is_there(self, identity: UUID) -> bool:
+        """Whether a call has this id; False also for one more than are looked up together."""
+        if self._answer is None:
+            self._answer = asyncio.get_running_loop().create_task(self._look())
+        if len(self._ids) >= MOST_TOGETHER:
+            return False
+        self._ids.add(identity)
+        return identity in await asyncio.shield(self._answer)
+
+    async def _look(self) -> set[UUID]:
+        await asyncio.sleep(TOGETHER_S)
+        ids, self._ids, self._answer = self._ids, set(), None
+        return await self._known(ids)

@@ -52,7 +52,7 @@ class AudioSocketListener:
     def admit(self, wire: _CountedWire) -> bool:
         self.services.wires.add(wire)
         self._per_peer[wire.peer] += 1
-        if self._per_peer[wire.peer] > self.max_per_peer:
+        if self._per_peer[wire.peer] > self.max_per_peer and not self.services.arrivals.shed_one_of(wire.peer):
             return False
         wire.arrival = self.services.arrivals.admit(wire.peer, wire.drop_crowded)
         return wire.arrival is not None
@@ -78,6 +78,7 @@ class AudioSocketListener:
     async def _claim(self, wire: AudioSocketWire, identity: UUID) -> None:
         services = self.services
         try:
+            await services.doubt(identity, wire.peer)
             with services.gate.enter():
                 wire.accept(await services.claim(identity, wire.provider, wire.peer))
         except CallboardError as error:

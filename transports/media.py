@@ -32,11 +32,13 @@ class MediaSocket(Handler):
         shown = await self.authenticate(spec, knows_context=True)
         self.check_signature(spec)
         services = self.services
+        peer = str(self.request.remote_ip)
+        await services.doubt(identity, peer, self._client())
         with services.gate.enter():
-            claimed = await services.claim(identity, spec.name, str(self.request.remote_ip), self._client(), shown)
+            claimed = await services.claim(identity, spec.name, peer, self._client(), shown)
             wire = partial(self._wire, spec.wire, claimed)
             if not await take_over(self, key, wire):
-                peer, line = str(self.request.remote_ip), "peer left before its upgrade: provider=%s peer=%s"
+                line = "peer left before its upgrade: provider=%s peer=%s"
                 peer_line(log, "left_early", peer, line, spec.name, peer)
                 wire(b"").connection_lost(None)  # the context is used up: its call writes down the end
 

@@ -38,7 +38,7 @@ from transports.capacity import Capacity
 from transports.carriers import CarrierSpec, WebhookRequest
 from transports.connection import SHUTDOWN, Limits, MediaConnection
 from transports.gate import Gate, GateClosed
-from transports.guesses import Guesses
+from transports.guesses import Doubted, Guesses, TooManyGuesses
 from transports.hosts import Hosts
 from transports.readiness import Readiness
 from transports.requests import FrontHandler, Intake
@@ -73,6 +73,7 @@ class AppServices:
     readiness: Readiness = field(init=False)
     arrivals: Arrivals = field(init=False)  # connections without a call
     guesses: Guesses = field(init=False)
+    doubted: Doubted = field(init=False)
     intake: Intake = field(init=False)  # unfinished HTTP requests
     hosts: Hosts = field(init=False)
     callback_bound: CallbackBound = field(default_factory=CallbackBound)
@@ -85,6 +86,7 @@ class AppServices:
         arrivals = Arrivals(capacity.arrivals(most), per_peer, self.metrics.connection_shed)
         object.__setattr__(self, "arrivals", arrivals)
         object.__setattr__(self, "guesses", Guesses(settings.limits.unknown_calls_per_minute))
+        object.__setattr__(self, "doubted", Doubted(self._known))
         shared = self.shared if settings.redis.host else None
         object.__setattr__(self, "readiness", Readiness(self.database, settings.data_dir, shared))
         object.__setattr__(self, "gate", Gate(capacity.calls(settings.limits.max_calls), self.live_calls))
@@ -102,16 +104,26 @@ class AppServices:
         self.arrivals.most, self.arrivals.per_peer = capacity.arrivals(limits.connections), limits.connections_per_peer
         self.guesses.per_minute, self.intake.most_bytes = limits.unknown_calls_per_minute, limits.unfinished_bytes
 
+    async def doubt(self, context_id: UUID, peer: str, client: str = "") -> None:
+        """Raises `TooManyGuesses` if `peer` has named too many calls that are not there, and this is one more.
+
+        `client`: for whom `peer`, a proxy, asks.
+        """
+        try:
+            self.guesses.check(peer, asyncio.get_running_loop().time(), client)
+        except TooManyGuesses:
+            if not await self.doubted.is_there(context_id):
+                raise
+
     async def claim(
         self, context_id: UUID, provider: str, peer: str, client: str = "", key: ApiKey | None = None
     ) -> CallContext:
         """As `ContextRepository.claim`, for this worker; on the same trip `versions` learns the call's assistant.
 
-        Raises `TooManyGuesses` too; `client`: for whom `peer`, a proxy, asks.
+        `client`: for whom `peer`, a proxy, asks.
         """
         guesses, loop = self.guesses, asyncio.get_running_loop()
         project = key.project_id if key else None
-        guesses.check(peer, loop.time(), client)
         try:
             context = await self.database.run(self._claim, context_id, provider, project)
         except UnknownContext:
@@ -119,6 +131,9 @@ class AppServices:
             raise
         guesses.hit(peer, loop.time(), client)
         return context
+
+    async def _known(self, ids: set[UUID]) -> set[UUID]:
+        return await self.database.run(self.contexts.known, ids)
 
     def _claim(self, context_id: UUID, provider: str, project: int | None) -> CallContext:
         context = self.contexts.claim(context_id, provider, self.owner, project)

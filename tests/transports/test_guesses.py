@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.transports.front import Site
 from tests.transports.peers import Peer
 from transports.audiosocket import audio_header
 from transports.connection import Limits
-from transports.guesses import CREDIT, MOST_PEERS, PROXIED, Guesses, TooManyGuesses
+from transports.guesses import CREDIT, MOST_PEERS, MOST_TOGETHER, PROXIED, Doubted, Guesses, TooManyGuesses
 
 MakeSite = Callable[..., Awaitable[Site]]
 FRAME = audio_header(0x10, 320) + bytes(320)
@@ -85,6 +86,42 @@ async def test_guesses_on_audiosocket_are_counted_and_then_not_looked_up(
     assert 'callboard_call_refusals_total{code="unknown_context",provider="asterisk"} 3.0' in figures
     assert 'callboard_call_refusals_total{code="too_many_guesses",provider="asterisk"} 5.0' in figures
     assert "unknown_context" in caplog.text and "too_many_guesses" in caplog.text
+
+
+async def test_a_call_that_is_there_is_taken_beside_the_guesses_of_its_address(make_site: MakeSite) -> None:
+    site = await make_site(limits=Limits(), max_per_peer=20)
+    object.__setattr__(site.services, "guesses", Guesses(2))
+    stay = [await Peer.connect(site.audiosocket.port) for _ in range(20)]
+    for peer in stay[10:]:
+        peer.send(b"\x01\x00\x10" + uuid4().bytes)
+    assert [await peer.read(3) for peer in stay[10:]] == [b"\0\0\0"] * 10
+    assert [await guess(site) for _ in range(4)] == [b"\0\0\0"] * 4
+    context = await site.context("asterisk")
+    call = await Peer.connect(site.audiosocket.port)
+    call.send(b"\x01\x00\x10" + context.id.bytes)
+    taken, _, ears = await site.switchboard.call()
+    assert taken.id == context.id
+    object.__setattr__(site.services, "guesses", Guesses(1))
+    assert await statuses_of(site, "", "") == [404, 429]
+    status, upgraded = await site.upgrade(f"/v1/talk/twilio/ctx/{(await site.context()).id}")
+    assert status == 101
+    for peer in (call, upgraded, *stay):
+        await peer.close()
+    await ears.ended.wait()
+
+
+async def test_a_flood_of_guesses_is_looked_up_by_one_query() -> None:
+    there, queries = uuid4(), []
+
+    async def known(ids: set[UUID]) -> set[UUID]:
+        queries.append(len(ids))
+        return {there} & ids
+
+    doubted = Doubted(known)
+    asked = [doubted.is_there(there), *(doubted.is_there(uuid4()) for _ in range(2 * MOST_TOGETHER))]
+    assert await asyncio.gather(*asked) == [True] + [False] * 2 * MOST_TOGETHER
+    assert queries == [MOST_TOGETHER]
+    assert await doubted.is_there(there) and queries == [MOST_TOGETHER, 1]
 
 
 async def test_a_guess_leaves_a_line_though_its_peer_has_gone(
