@@ -62,6 +62,10 @@ _SAME = {"no": "nb", "nn": "nb"}
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 
+#: raised, lowered and in circles
+_OTHER_DIGITS = "\u00b2\u00b3\u00b9\u2070\u2074-\u2079\u2080-\u2089\u2460-\u2468\u24ea\u2776-\u277e"
+
+
 @cache
 def figure_words(language: str) -> Mapping[str, str]:
     """Word -> figure, in lower case; none for a language that is not known here."""
@@ -75,4 +79,4 @@ def figure_pattern(language: str) -> str:
     """A regular expression for one figure: a digit, or its word."""
     words = sorted(figure_words(language), key=len, reverse=True)
     whole = (re.escape(word) if _UNSPACED.search(word) else rf"(?<!\w){re.escape(word)}(?!\w)" for word in words)
-    return "|".join([r"\d", *whole])
+    return "|".join([rf"[\d{_OTHER_DIGITS}]", *whole])

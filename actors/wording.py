@@ -10,10 +10,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
+from unicodedata import digit
 
 from actors.figures import figure_pattern, figure_words
 
 REPEATED = 3  # so many figures in a row, that were pressed as keys, are a repetition and not a coincidence
+
+MOST_BETWEEN = 16  # characters between two figures of them that are read back one by one
 
 
 class Digits:
@@ -56,7 +60,10 @@ class Digits:
             return f"[{len(figures)} keys]" if is_theirs else run.group()
 
         keys = _figures(self._keys)
-        return _runs(language).sub(hide, text) if len(keys) >= REPEATED else text
+        if len(keys) < REPEATED:
+            return text
+        text = _runs(language).sub(hide, text)
+        return _hidden_singly(keys, text, language) if len(keys) >= fewest else text
 
     def hidden_as(self, spoken: Callable[[str], str], text: str) -> str:
         """The text without what `spoken` makes of them as one number."""
@@ -77,11 +84,27 @@ def _runs(language: str) -> re.Pattern[str]:
     return re.compile(rf"(?:{figure})(?:[\W_]{{0,3}}(?:{figure})){{{REPEATED - 1},}}", re.I)
 
 
+def _hidden_singly(keys: str, text: str, language: str) -> str:
+    """Without all of them one by one, with a few words between: "a 4, then a 2, and a 1"."""
+    found = [m for m in re.finditer(figure_pattern(language), text, re.I) if not text.startswith(" keys]", m.end())]
+    figures = "".join(_figure(match[0], language) for match in found)
+    at = figures.rfind(keys)
+    while at >= 0:
+        theirs = found[at : at + len(keys)]
+        if all(after.start() - before.end() <= MOST_BETWEEN for before, after in pairwise(theirs)):
+            text = f"{text[: theirs[0].start()]}[{len(keys)} keys]{text[theirs[-1].end() :]}"
+            figures = figures[:at]
+        at = figures.rfind(keys, 0, at + len(keys) - 1)
+    return text
+
+
 def _figures(text: str, language: str = "") -> str:
     """Those of any script, and in words, as they are on a keypad."""
-    words = figure_words(language)
-    found = re.findall(figure_pattern(language), text, re.I)
-    return "".join(str(int(figure)) if figure.isdecimal() else words[figure.lower()] for figure in found)
+    return "".join(_figure(figure, language) for figure in re.findall(figure_pattern(language), text, re.I))
+
+
+def _figure(figure: str, language: str) -> str:
+    return str(digit(figure)) if figure.isdigit() else figure_words(language)[figure.lower()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,3 +122,19 @@ def test_what_repeats_them_in_figures_is_hidden(keys: str, text: str, hidden: st
 )
 def test_what_repeats_them_in_words_is_hidden(language: str, text: str, hidden: str | None):
     assert Digits("4711").hidden_in(text, language) == (text if hidden is None else hidden)
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "hidden"),
+    [
+        ("en", "You pressed 4, then 7, then 1 and 1.", "You pressed [4 keys]."),
+        ("en", "A four, a seven, and another one and one, and 4, then 7, 1 and 1.", "A [4 keys], and [4 keys]."),
+        ("de", "vier und sieben und eins und eins", "[4 keys]"),
+        ("en", "First digit: 4. Second: 7. Third: 1. Fourth: 1.", "First digit: [4 keys]."),
+        ("en", "\u2463\u2466\u2460\u2460 or \u2074\u2077\u00b9\u00b9", "[4 keys] or [4 keys]"),
+        ("en", "Press 4 for sales, 7 for support, 1 for billing.", None),
+        ("en", "At 4 our 7 shops close, and the 1 that is open stays open until 1.", None),
+    ],
+)
+def test_what_repeats_them_one_by_one_is_hidden(language: str, text: str, hidden: str | None):
+    assert Digits("4711").hidden_in(text, language) == (text if hidden is None else hidden)
