@@ -24,6 +24,9 @@ callboard call --assistant reception --say 'what are your opening hours' --key r
 """
 
 
+_SHOWN_CHARS = 100
+
+
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="callboard",
@@ -75,6 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     try:
         args = build_parser().parse_args(argv)
+        _check_text(args)
         with within(getattr(args, "data_dir", None)):
             return int(args.run(args))
     except SystemExit as leaving:  # argparse has printed the help or the usage
@@ -95,6 +99,21 @@ def _run(argv: Sequence[str] | None) -> int:
         return _complain("internal_error", _report(error), FAILED)
 
 
+def _check_text(args: argparse.Namespace) -> None:
+    """Bytes that are no UTF-8 become half characters, which no text may have; a path may. Raises `ConfigError`."""
+    for name, value in vars(args).items():
+        for text in value if isinstance(value, list) else [value]:
+            if name == "data_dir" or not isinstance(text, str) or text.isprintable():
+                continue
+            if any("\ud800" <= character <= "\udfff" for character in text):
+                raise ConfigError(f"{name.upper()} {text[:_SHOWN_CHARS]!r}: legal: text in UTF-8")
+
+
+def _shown(text: str) -> str:
+    """What was given is repeated, and must not steer the terminal; an error may have several lines."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
 def _report(error: Exception) -> str:
     """What happened, and where its traceback is for whoever mends it."""
     import tempfile
@@ -110,7 +129,7 @@ def _report(error: Exception) -> str:
 
 
 def _complain(code: str, text: str, exit_code: int) -> int:
-    print(f"callboard: {code}: {text}", file=sys.stderr)
+    print(f"callboard: {code}: {_shown(text)}", file=sys.stderr)
     return exit_code
 
 

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -277,10 +277,20 @@ def is_full(folder: Path) -> bool:
     return found.f_bavail * found.f_frsize < SMALLEST_BYTES or (found.f_files > 0 and found.f_favail == 0)
 
 
+def _is_empty(path: Path) -> bool:
+    with suppress(OSError):
+        return path.stat().st_size == 0
+    return False
+
+
 def sqlite_reason(said: str, path: Path) -> str:
     """SQLite's words, and what they hide about the file."""
     if path.is_dir():
         return "is a folder, not a file"
+    if _is_empty(path):  # somebody's open index still says otherwise: "locked", "no such table"
+        return "is empty, 0 bytes: it was cut off; stop the server, put a copy back or move the file away"
+    if "readonly" in said:
+        return f"{said}: {path.name} or {path.parent} may not be written (mode, owner or a read-only disk)"
     if "unable to open" in said and not path.parent.is_dir():
         return f"{said}: {path.parent} is not there"
     if "unable to open" in said and not path.exists():

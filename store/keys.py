@@ -30,8 +30,8 @@ class KeyRepository:
 
     def create(self, name: str, project_id: int = DEFAULT_PROJECT_ID) -> tuple[ApiKey, str]:
         """A new key and its secret, 256 random bits after "rpd-", which cannot be had again."""
-        if not 0 < len(name.strip()) <= MAX_NAME_CHARS:
-            raise BadInput(f"key name {name[:MAX_NAME_CHARS]!r}: legal: 1 to {MAX_NAME_CHARS} characters")
+        if not 0 < len(name.strip()) <= MAX_NAME_CHARS or not name.isprintable():
+            raise BadInput(f"key name {name[:MAX_NAME_CHARS]!r}: legal: 1 to {MAX_NAME_CHARS} printable characters")
         secret = PREFIX + secrets.token_hex(32)
         row = ApiKeyTable(
             project_id=project_id,

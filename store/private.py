@@ -98,4 +98,4 @@ def _mend(path: Path, mode: int) -> None:
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise FolderNotPrivate(f"{path}: open to others, and cannot be mended: {error.strerror}") from None
+        raise FolderNotPrivate(f"{path}: may be open to others, cannot be mended: {error.strerror}") from None

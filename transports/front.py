@@ -12,12 +12,13 @@ import logging
 import socket
 from asyncio import Future
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from tornado.http1connection import HTTP1ServerConnection
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPConnection, HTTPInputError, HTTPMessageDelegate
-from tornado.iostream import IOStream, StreamClosedError
+from tornado.iostream import IOStream, StreamClosedError, UnsatisfiableReadError
 from tornado.web import Application
 
 from config.logging import peer_line
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 AT_ONCE = 4  # connections accepted in one go: each costs 0.2-0.5 ms, with another that makes place for it
 PAUSE_S = 0.1  # after an accept that failed for want of something: it would fail again at once
 MOST_LINES = 100  # of a request's head: carriers and proxies send 10 to 40
+TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+DRAINED_BYTES = 1 << 18  # of what came behind a head that is too long
 MOST_CHUNKS = 256  # of a body
 _SHORT_OF = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
@@ -114,7 +117,9 @@ class PeerStream(IOStream):
 
     def read_until_regex(self, regex: bytes, max_bytes: int | None = None) -> Future[bytes]:
         """A request's head. Raises `HTTPInputError`."""
-        return asyncio.ensure_future(self._head(asyncio.ensure_future(super().read_until_regex(regex, max_bytes))))
+        most = max_bytes and 2 * max_bytes  # so that one that is somewhat too long is read, and its peer our answer
+        read = asyncio.ensure_future(super().read_until_regex(regex, most))
+        return asyncio.ensure_future(self._head(read, max_bytes))
 
     def read_until(self, delimiter: bytes, max_bytes: int | None = None) -> Future[bytes]:
         """A chunk's line. Raises `HTTPInputError`."""
@@ -123,10 +128,23 @@ class PeerStream(IOStream):
     def read_bytes(self, num_bytes: int, partial: bool = False) -> Future[bytes]:
         return self._waiting(asyncio.ensure_future(super().read_bytes(num_bytes, partial)))
 
-    async def _head(self, read: Future[bytes]) -> bytes:
+    def close(self, exc_info: Any = False) -> None:
+        """Of a head without an end its peer is told, if it reads that: what it has sent would reset the connection."""
+        if isinstance(exc_info, UnsatisfiableReadError) and not self.closed():
+            with suppress(OSError):
+                self.socket.send(TOO_LONG)
+                self.socket.shutdown(socket.SHUT_WR)
+                self.socket.recv(DRAINED_BYTES)
+        super().close(exc_info)
+
+    async def _head(self, read: Future[bytes], max_bytes: int | None) -> bytes:
         head = await read
         await self._turn()
         self._heard(read)
+        if max_bytes and len(head) > max_bytes:
+            await self.write(TOO_LONG)
+            self.close()
+            raise StreamClosedError
         if head.count(b"\n") > MOST_LINES:
             raise HTTPInputError(f"a head of more than {MOST_LINES} lines")
         self._chunks = 0

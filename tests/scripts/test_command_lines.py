@@ -298,6 +298,28 @@ def test_bytes_that_are_no_text(environ: dict[str, str]) -> None:
     assert process.returncode in (1, 2) and err.count(b"\n") == 1 and b"internal_error" not in err
 
 
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["call", "--assistant", "a", "--say", "hi", "--say", "a\udcff"],
+        ["key", "create", "a\udcff"],
+        ["key", "revoke", "\udcff"],
+        ["calls", "--caller", "\udcff"],
+        ["hangup", "a", "--because", "\udcff"],
+    ],
+)
+def test_a_text_that_is_no_utf8_is_named(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(argv) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "\\udcff': legal: text in UTF-8" in err
+
+
+def test_what_was_given_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["assistant", "apply", "/nowhere/a\x1b[31m\x9b.yaml"]) == 2
+    err = capsys.readouterr().err
+    assert "a\\x1b[31m\\x9b.yaml" in err and "\x1b" not in err
+
+
 def test_an_interrupt_is_130_without_a_traceback(environ: dict[str, str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"

@@ -222,6 +222,16 @@ def test_a_file_that_may_only_be_read_is_told_at_once(file: Path, monkeypatch: p
     database.close()
 
 
+@pytest.mark.parametrize("said", ["database is locked", "no such table: contexts"])
+def test_a_file_that_was_emptied_under_a_server_is_told_as_that(tmp_path: Path, said: str) -> None:
+    (tmp_path / "callboard.db").touch()
+    assert sqlite_reason(said, tmp_path / "callboard.db").startswith("is empty, 0 bytes")
+
+
+def test_a_folder_that_takes_no_files_is_named(file: Path) -> None:
+    assert f"{file.parent} may not be written" in sqlite_reason("attempt to write a readonly database", file)
+
+
 def test_an_io_error_of_a_full_disk_is_told_as_that(full_disk: Path) -> None:
     if not full_disk.is_mount():
         pytest.skip("nobody but root can mount a disk")

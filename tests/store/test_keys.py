@@ -73,7 +73,7 @@ def test_use_is_noted_once_a_minute(database: Database) -> None:
     assert keys.list()[0].last_used_at == clock()
 
 
-@pytest.mark.parametrize("name", ["", "  ", "x" * 101])
+@pytest.mark.parametrize("name", ["", "  ", "x" * 101, "a\x1b[31m", "a\nb", "\udcff"])
 def test_names_have_bounds(database: Database, name: str) -> None:
     with pytest.raises(BadInput, match="1 to 100"):
         KeyRepository(database).create(name)

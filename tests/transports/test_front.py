@@ -229,6 +229,21 @@ async def test_audiosockets_that_were_refused_and_stay_make_place(make_site: Mak
         each.writer.close()
 
 
+@pytest.mark.parametrize("head", ["GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n"])
+@pytest.mark.parametrize("length", [21_000, 31_000, 100_000])
+async def test_a_head_that_is_too_long_is_answered(
+    make_site: MakeSite, no_socket_left: None, head: str, length: int
+) -> None:
+    site = await make_site()
+    peer = await Peer.connect(site.port)
+    peer.send(head.format("a" * length).encode())
+    assert (await peer.rest()).startswith(b"HTTP/1.1 431 ")
+    await peer.close()
+    await until_held(site, 0)
+    site.client.close()
+    await site.close()
+
+
 async def test_an_accept_that_fails_is_tried_again_later(
     make_site: MakeSite, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
