@@ -46,7 +46,7 @@ class Dictation:
         self._final = ("", float("-inf"))  # the last one, and its end
         self._settled_ms: float | None = None  # the turn that we have ended without it
         self._settled_text = ""
-        self._voice_since = False  # was heard behind it
+        self._voice_since_ms = float("inf")  # a voice was heard behind it, from there on
         self._confirmed = ""  # by an empty final: what comes next may have it once more
         self._alive = self._moved = False  # has said something, or something new, since `settle` was asked last
 
@@ -73,7 +73,7 @@ class Dictation:
         if voiced:
             self._voice_ms = end_ms
             if self._settled_ms is not None and start_ms > self._settled_ms + SLACK_MS:
-                self._voice_since = True
+                self._voice_since_ms = min(self._voice_since_ms, start_ms)
             if self._asked_ms is not None and start_ms > self._asked_ms + SLACK_MS:
                 self._asked_ms = None  # the caller goes on
 
@@ -151,7 +151,7 @@ class Dictation:
         text, self._interim = self._interim, ""
         if not text:
             return []
-        self._settled_ms, self._settled_text, self._voice_since = until_ms, text, False
+        self._settled_ms, self._settled_text, self._voice_since_ms = until_ms, text, float("inf")
         return [Transcript(text, True, until_ms)]
 
     def lives(self) -> None:
@@ -170,12 +170,13 @@ class Dictation:
 
     def _is_settled(self, end_ms: float, text: str, says_when: bool = True) -> bool:
         """Whether these words are those of a turn that was ended without them. The same ones behind a further voice
-        are new, if it is known that they are from there."""
+        are new, if it is known that they reach that far."""
         if self._settled_ms is None:
             return False
         if end_ms <= self._settled_ms + LATE_MS:
             return True
-        return plain_words(text) == plain_words(self._settled_text) and not (says_when and self._voice_since)
+        are_new = says_when and end_ms > self._voice_since_ms
+        return plain_words(text) == plain_words(self._settled_text) and not are_new
 
     def _without_known(self, text: str) -> str:
         """A segment that goes on behind words that were taken without it begins with them, perhaps in another

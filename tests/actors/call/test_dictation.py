@@ -267,3 +267,13 @@ def test_marks_and_notes_are_no_words(nothing: str):
     assert dictation.final(nothing, 1000.0) == [Transcript("", True, 1000.0)]
     dictation.interim(Interim("(hello) you", 1500.0))
     assert dictation.final(nothing, 2000.0) == [Transcript("(hello) you", True, 2000.0)]
+
+
+def test_what_reaches_no_further_than_the_silence_behind_a_settled_turn_is_not_of_the_next_voice():
+    """A slow recognizer repeats the words of the turn, up to the silence after it, while the caller speaks again."""
+    dictation = settled()
+    feed(dictation, 1500, 2000)
+    feed(dictation, 2000, 2500, voiced=True)
+    assert dictation.interim(Interim("hello there", 1800.0)) == []
+    assert dictation.final("Hello there.", 1900.0) == []
+    assert dictation.final("hello there", 2500.0) == [Transcript("hello there", True, 2500.0)]
