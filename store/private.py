@@ -27,7 +27,8 @@ def open_data_dir(path: Path) -> Path:
     try:
         private_folder(path)
     except OSError as error:
-        raise FolderNotPrivate(f"DATA_DIR {str(path)!r} cannot be made: {error.strerror}") from None
+        reason = "it is no folder" if isinstance(error, FileExistsError) else error.strerror
+        raise FolderNotPrivate(f"DATA_DIR {str(path)!r} cannot be made: {reason}") from None
     for name in (*_SQLITE, "operator.json", "serve.log"):
         _mend(path / name, FILE_MODE)
     for name in ("spool", "workers"):

@@ -213,3 +213,13 @@ def test_every_package_has_hashes_and_one_version_everywhere() -> None:
     referees = locked("referees")
     for name, pins in {**locked("run"), **locked("dev")}.items():
         assert list(map(str, pins)) == list(map(str, referees[name])), name
+
+
+def test_a_lock_without_python_is_one_line(clone: Path, path: Path) -> None:
+    shutil.copy(ROOT / "scripts/lock", clone / "scripts/lock")
+    (path / "dirname").symlink_to(shutil.which("dirname") or "")
+    done = subprocess.run(
+        [path / "bash", clone / "scripts/lock"], env={"PATH": str(path)}, capture_output=True, text=True, timeout=HANG_S
+    )
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.count("\n") == 1 and "needs Python 3.11 or newer with venv" in done.stderr

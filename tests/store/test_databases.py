@@ -102,6 +102,12 @@ def test_a_data_dir_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         Database.from_settings(load_settings({"DATA_DIR": str(tmp_path / "file" / "data")}))
 
 
+def test_a_data_dir_that_is_a_file_is_told_as_that(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreUnavailable, match="it is no folder"):
+        Database.from_settings(load_settings({"DATA_DIR": str(tmp_path / "file")}))
+
+
 def test_an_unreachable_server_is_named_without_its_password() -> None:
     port = free_port(0)
     environ = {"POSTGRES__HOST": "127.0.0.1", "POSTGRES__PORT": str(port), "POSTGRES__PASSWORD": "geheim"}
