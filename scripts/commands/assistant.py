@@ -54,6 +54,8 @@ def write_new(args: argparse.Namespace) -> int:
         file = path.open("x", encoding="utf-8")
     except FileExistsError:
         raise ConfigError(f"{path}: is there already, and is not overwritten") from None
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: {path.parent} is not there") from None
     try:
         with file:
             file.write(assistant_template(args.name))

@@ -220,6 +220,8 @@ def test_a_new_assistant_is_written_and_applies(run: Run, tmp_path: Path, monkey
     assert code == 2 and "front-desk.yaml: is there already, and is not overwritten" in err
     assert Path("front-desk.yaml").read_text() == before
     assert run("assistant", "new", "front-desk", "--output", "other.yaml")[0] == 0
+    code, _, err = run("assistant", "new", "front-desk", "--output", "nowhere/desk.yaml")
+    assert code == 2 and "nowhere/desk.yaml: nowhere is not there" in err
     code, _, err = run("assistant", "new", "Front Desk")
     assert code == 2 and "NAME 'Front Desk': legal: 1 to 63 lower-case letters" in err
     assert sorted(path.name for path in tmp_path.glob("*.yaml")) == ["front-desk.yaml", "other.yaml"]
