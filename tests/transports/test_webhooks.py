@@ -238,7 +238,7 @@ async def test_the_database_is_away(site: Site) -> None:
 @pytest.mark.parametrize(
     "sent",
     [
-        b"GET /healthz/ HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 20_000,
+        b"GET /healthz/ HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 40_000,
         b"POST /v1/talk/twilio/call/1 HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n",
         b"POST /v1/talk/twilio/call/1 HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",  # TLS on a plain port
