@@ -232,7 +232,7 @@ class AudioSocketWire(MediaConnection):
     Asterisk reads 0x10 as linear, also where it sends mu-law itself (measured with 23.4.1).
     """
 
-    __slots__ = ("_usual", "_usual_bytes")  # see `MediaConnection`: each read looks at them
+    __slots__ = ("_usual", "_usual_bytes")  # each read looks at them: see `Reader`
 
     playout = PlayoutMode.LOCALLY_PACED
 

@@ -106,7 +106,7 @@ class Playout:
         return self._current().number
 
     def heard_ms(self, utterance: int) -> float:
-        """How much of it the caller has heard; 0 for one that was not among the last."""
+        """How much of it the caller has heard, as the last tick has counted; 0 for one that was not among the last."""
         entry = self._queue.get(utterance, self._last)
         return self._format.duration_ms(entry.heard) if entry.number == utterance else 0.0
 
