@@ -96,7 +96,7 @@ class Worker:
         self.system.tell(self._ledger, OpenLedger(Local(self.database), spool))
         self._switchboard = self.system.createActor(Switchboard)
         self.work = WorkClock(observe=self.metrics.loop_lagged)
-        self.load = Load(self.work, engine_lag_s=engines_lag_s)
+        self.load = Load(self.work, engine_lag_s=engines_lag_s, calls=lambda: self.clock.stats.legs)
         services = Services(
             self.registry,
             self.clock,

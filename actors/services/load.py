@@ -7,7 +7,8 @@ Two signs, both smoothed over a second or two, so that one long hiccup is none:
   cannot see: a handler that blocks, an engine that is short of CPU, a disk.
 
 Signs must last for `TRIP_S` before it refuses, and be gone for `CLEAR_S` before it takes calls again. Calls that all
-begin at once would be in before the signs are there: each counts from its beginning for what a call costs (`rush`).
+begin at once would be in before the signs are there: each counts from its beginning for what a call costs, and a worker
+that is nearly full begins no more of them at a time than it can feel (`rush`).
 """
 
 from __future__ import annotations
@@ -29,16 +30,17 @@ log = logging.getLogger(__name__)
 SAMPLE_S = 0.25  # how often the demand is read: 15 us each
 LATEST_SMOOTHING = 0.4  # as below, in half a second
 DEMAND_SMOOTHING = 0.15  # weight of a new sample: half of it is forgotten after 4 samples, a second
-TOO_MUCH_DEMAND, ENOUGH_DEMAND = 0.90, 0.75  # of one core; a thread that wants more than all of it only lags more
-LATE_S = 0.005  # a thread that wants all of a core and is not late at all has found its place
+TOO_MUCH_DEMAND, FULL_DEMAND = 0.90, 0.85  # of one core; a thread that wants more than all of it only lags more
+LATE_S = 0.01  # a thread that wants all of a core and is not late at all has found its place
 TOO_MUCH_LAG_S, ENOUGH_LAG_S = 0.05, 0.02
 TOO_MUCH_ENGINE_LAG_S, ENOUGH_ENGINE_LAG_S = 0.5, 0.2
 TRIP_S, CLEAR_S = 2.0, 3.0
 RUSH_S = 0.75  # a call that began so long ago is felt
-FULL_DEMAND, RUSH_CALLS = 0.95, 5  # who is full, late, and has so many that begin, is made later by one more
+FULL_RUSH = 0.015  # of one core: for a worker that is full and late, calls that begin may cost so much at a time
 RUSH_DEMAND = 1.2  # of one core: what is felt now has the beginnings in it, which soon cost less
 BEGINNING = 2.0  # what a call costs at its beginning, in costs of a call that runs
-COST = 0.003  # of a core, of a call that runs; a slower machine is felt soon enough
+COST = 0.003  # of a core, of a call that runs, until this machine's is learned
+LEARNING_CALLS = 20  # so many tell what one costs
 
 
 class ThreadDemand:
@@ -65,13 +67,16 @@ class Load:
         demanded_s: Callable[[], float] | None = None,
         engine_lag_s: Callable[[], float] = lambda: 0.0,
         now: Callable[[], float] = time.monotonic,
+        calls: Callable[[], int] = lambda: 0,
     ) -> None:
-        """`demanded_s`: see `ThreadDemand`, None for the calling thread's; `engine_lag_s`: of the slowest engine."""
-        self._work, self._engine_lag_s, self._now = work, engine_lag_s, now
+        """`demanded_s`: see `ThreadDemand`, None for the calling thread's; `engine_lag_s`: of the slowest engine;
+        `calls`: how many there are."""
+        self._work, self._engine_lag_s, self._now, self._calls = work, engine_lag_s, now, calls
         self._demanded_s = demanded_s or ThreadDemand()
         self._sampled_at, self._sample_s = now(), self._demanded_s()
         self.demand = 0.0  # share of one core, smoothed
         self._latest_demand = 0.0  # smoothed over half a second
+        self._cost = COST
         self._began: deque[float] = deque()  # calls that were taken in the last `RUSH_S`
         self.engine_lag_s = 0.0
         self.overloaded = False
@@ -85,7 +90,7 @@ class Load:
         self._sample(now)
         signs = self.signs(TOO_MUCH_DEMAND, TOO_MUCH_LAG_S, TOO_MUCH_ENGINE_LAG_S)
         if self.overloaded:
-            signs = self.signs(ENOUGH_DEMAND, ENOUGH_LAG_S, ENOUGH_ENGINE_LAG_S)
+            signs = self.signs(FULL_DEMAND, ENOUGH_LAG_S, ENOUGH_ENGINE_LAG_S)
         if bool(signs) == self.overloaded:
             self._since = None
         elif self._since is None:
@@ -109,14 +114,14 @@ class Load:
         begun, felt = len(self._began), self._latest_demand
         if begun and self.engine_lag_s >= TOO_MUCH_ENGINE_LAG_S:
             return f"its speech engines lag by {1000 * self.engine_lag_s:.0f} ms, and a call has just begun"
-        full = felt >= FULL_DEMAND and self._work.smooth_lag_s >= ENOUGH_LAG_S and begun >= RUSH_CALLS
-        if full or felt + BEGINNING * COST * (begun + 1) >= RUSH_DEMAND:
+        full = felt >= FULL_DEMAND and self._work.smooth_lag_s >= LATE_S
+        if full and begun * self._cost >= FULL_RUSH or felt + BEGINNING * self._cost * (begun + 1) >= RUSH_DEMAND:
             return f"it wants {100 * felt:.0f} % of a core, and {begun} calls have just begun"
         self._began.append(now)
         return ""
 
     def signs(
-        self, demand: float = ENOUGH_DEMAND, lag_s: float = ENOUGH_LAG_S, engine_lag_s: float = ENOUGH_ENGINE_LAG_S
+        self, demand: float = FULL_DEMAND, lag_s: float = ENOUGH_LAG_S, engine_lag_s: float = ENOUGH_ENGINE_LAG_S
     ) -> list[str]:
         """What is above these bounds, in words for people."""
         found = (
@@ -149,6 +154,8 @@ class Load:
         weight = 1 - (1 - DEMAND_SMOOTHING) ** (spent_s / SAMPLE_S)
         self.demand += weight * (sampled - self.demand)
         self._sampled_at, self._sample_s = now, demanded_s
+        if (calls := self._calls()) >= LEARNING_CALLS:
+            self._cost += DEMAND_SMOOTHING * (sampled / calls - self._cost)
         self.engine_lag_s = self._engine_lag_s()
 
 

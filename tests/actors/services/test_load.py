@@ -17,7 +17,10 @@ class Worker:
     def __init__(self) -> None:
         self.now, self.demanded_s, self.engine_lag_s = 500.0, 0.0, 0.0
         self.work = WorkClock(lambda: self.now)
-        self.load = Load(self.work, lambda: self.demanded_s, lambda: self.engine_lag_s, lambda: self.now)
+        self.calls = 0
+        self.load = Load(
+            self.work, lambda: self.demanded_s, lambda: self.engine_lag_s, lambda: self.now, lambda: self.calls
+        )
         self.beat(0.0, 0.0)
 
     def beat(self, passed_s: float, demand: float) -> None:
@@ -85,7 +88,7 @@ def test_a_hog_of_a_second_changes_nothing(worker: Worker, late_s: float) -> Non
 
 def test_a_load_at_the_edge_does_not_flap(worker: Worker) -> None:
     worker.run(30.0, 1.0, 0.012)
-    changes = [change for _ in range(60) for change in (*worker.run(1.0, 0.92, 0.012), *worker.run(1.0, 0.7, 0.012))]
+    changes = [change for _ in range(60) for change in (*worker.run(1.0, 0.96, 0.012), *worker.run(1.0, 0.8, 0.012))]
     assert changes == []
     assert worker.load.overloaded
 
@@ -112,6 +115,28 @@ def test_a_worker_that_is_full_and_late_begins_no_further_calls_in_a_rush(worker
     assert [worker.load.rush() == "" for _ in range(8)] == [True] * 5 + [False] * 3
     worker.run(2.0, 0.6)
     assert worker.load.rush() == ""
+
+
+@pytest.mark.parametrize(("calls", "at_once"), [(300, 6), (50, 1)])
+def test_the_slower_the_machine_the_fewer_calls_a_full_worker_begins_at_a_time(
+    worker: Worker, calls: int, at_once: int
+) -> None:
+    """What a call costs is learned from those that run: 50 that fill a core cost six times as much as 300."""
+    worker.calls = calls
+    worker.run(30.0, 0.87, late_s=0.012)
+    assert not worker.load.overloaded
+    assert [worker.load.rush() == "" for _ in range(8)] == [True] * at_once + [False] * (8 - at_once)
+
+
+def test_a_worker_that_is_full_but_not_late_takes_what_comes(worker: Worker) -> None:
+    worker.calls = 50
+    worker.run(30.0, 0.9, late_s=0.008)
+    assert [worker.load.rush() == "" for _ in range(5)] == [True] * 5
+
+
+def test_one_that_was_overloaded_takes_calls_again_though_it_is_well_used(worker: Worker) -> None:
+    worker.run(10.0, 1.0, late_s=0.1)
+    assert [overloaded for _, overloaded in worker.run(30.0, 0.82, late_s=0.015)] == [False]
 
 
 def test_while_an_engine_is_late_calls_begin_one_by_one(worker: Worker) -> None:
