@@ -75,14 +75,20 @@ class Played:
         self.until_ms = 0.0  # played or, with a carrier that buffers, to be played
         self.wire_format, self.is_mulaw = wire_format, wire_format.encoding is Encoding.MULAW
         self.fresh, self.fresh_ms = bytearray(), 0.0  # whole frames, not measured yet; when they begin to be heard
-        self._piece_bytes = wire_format.frame_bytes * PIECE_FRAMES
+        self._frame_bytes, self._piece_bytes = wire_format.frame_bytes, wire_format.frame_bytes * PIECE_FRAMES
         self._memory_frames = int(memory_ms / FRAME_MS)
         self._first, self._levels = 0, array("f")  # the number of the first frame, and all levels from there on
 
     def add(self, payload: bytes, at_ms: float) -> None:
         """Audio in the wire's format, which begins to be heard at this time."""
         fresh, until_ms = self.fresh, self.until_ms
-        if fresh and not -_JITTER_MS < at_ms - until_ms < _JITTER_MS:
+        follows = fresh and -_JITTER_MS < at_ms - until_ms < _JITTER_MS
+        if follows and len(payload) == self._frame_bytes:  # nearly always, where we keep time
+            fresh += payload
+            end_ms = at_ms + FRAME_MS
+            self.until_ms = until_ms if until_ms > end_ms else end_ms
+            return
+        if not follows:
             self._measure_all()
         if not fresh:
             self.fresh_ms = at_ms

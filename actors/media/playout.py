@@ -167,24 +167,27 @@ class PacedPlayout(Playout):
     def __init__(self, audio_format: AudioFormat) -> None:
         super().__init__(audio_format)
         self._silence = Send(audio_format.silence(FRAME_MS))
+        self._frame_bytes = audio_format.frame_bytes
 
     def tick(self, now_ms: float) -> None:
-        if self._paused or not self._queue:
-            self.effects.append(self._silence)
-            return
-        entry = self._next()
+        entry = None if self._paused or not self._queue else self._next()
         if entry is None:
             self.effects.append(self._silence)
             return
-        frame = bytes(entry.audio[: self._format.frame_bytes])
-        del entry.audio[: len(frame)]
-        entry.heard += len(frame)
-        self.effects.append(Send(frame + self._silence.payload[len(frame) :], now_ms))
-        self._start(entry)
+        frame = bytes(entry.audio[: self._frame_bytes])
+        size = len(frame)
+        del entry.audio[:size]
+        entry.heard += size
+        if size < self._frame_bytes:
+            frame += self._silence.payload[size:]
+        self.effects.append(Send(frame, now_ms))
+        if not entry.started:
+            self._start(entry)
 
     def _next(self) -> _Utterance | None:
         """The utterance that has audio to send; the frame before it has played by now, so `Done` and `Dry` are due."""
-        for entry in list(self._queue.values()):
+        while self._queue:
+            entry = next(iter(self._queue.values()))
             if entry.audio:
                 return entry
             if not entry.ended:

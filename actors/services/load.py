@@ -114,8 +114,9 @@ class Load:
         begun, felt = len(self._began), self._latest_demand
         if begun and self.engine_lag_s >= TOO_MUCH_ENGINE_LAG_S:
             return f"its speech engines lag by {1000 * self.engine_lag_s:.0f} ms, and a call has just begun"
-        full = felt >= FULL_DEMAND and self._work.smooth_lag_s >= LATE_S
-        if full and begun * self._cost >= FULL_RUSH or felt + BEGINNING * self._cost * (begun + 1) >= RUSH_DEMAND:
+        is_full = felt >= FULL_DEMAND and self._work.smooth_lag_s >= LATE_S
+        waits = is_full and begun * self._cost >= FULL_RUSH
+        if waits or felt + BEGINNING * self._cost * (begun + 1) >= RUSH_DEMAND:
             return f"it wants {100 * felt:.0f} % of a core, and {begun} calls have just begun"
         self._began.append(now)
         return ""
