@@ -103,7 +103,7 @@ class Leg:
             self._perform()
 
     def pause(self) -> float:
-        """Fall silent at once; returns the milliseconds of `utterance` that the caller has heard."""
+        """Fall silent at once; returns the milliseconds that the caller has heard of what plays."""
         heard_ms = self._playout.pause(self._clock.now_ms())
         self._perform()
         return heard_ms
@@ -118,11 +118,6 @@ class Leg:
         heard_ms = self._playout.flush(utterance, self._clock.now_ms())
         self._perform()
         return heard_ms
-
-    @property
-    def utterance(self) -> int:
-        """The utterance that the caller hears or heard last; 0 before the first."""
-        return self._playout.utterance
 
     # --- the wire's side
 

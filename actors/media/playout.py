@@ -100,11 +100,6 @@ class Playout:
         if entry is not None:
             entry.ended = True
 
-    @property
-    def utterance(self) -> int:
-        """The utterance that the caller hears, else the last one; 0 before the first."""
-        return self._current().number
-
     def heard_ms(self, utterance: int) -> float:
         """How much of it the caller has heard, as the last tick has counted; 0 for one that was not among the last."""
         entry = self._queue.get(utterance, self._last)
@@ -113,7 +108,7 @@ class Playout:
     def pause(self, now_ms: float) -> float:
         """Fall silent, keep what is unheard; returns `heard_ms` of the current utterance."""
         self._paused = True
-        return self.heard_ms(self.utterance)
+        return self._format.duration_ms(self._current().heard)
 
     def resume(self, now_ms: float) -> None:
         """Go on where the caller last heard us."""
@@ -140,6 +135,7 @@ class Playout:
         return None if entry.ended else entry
 
     def _current(self) -> _Utterance:
+        """The utterance that the caller hears, else the last one."""
         for entry in self._queue.values():
             if entry.audio or not entry.ended:
                 return entry

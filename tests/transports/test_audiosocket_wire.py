@@ -18,7 +18,7 @@ from actors.media.resample import Converter
 from store.errors import UnknownContext
 from tests.fakes.voice import voice
 from tests.transports.peers import CONTEXT_ID, FAST, Peer, Switchboard, Ticks, context
-from transports.audiosocket import RATES, Audio, AudioFormats, AudioSocketWire, audio_header
+from transports.audiosocket import RATES, Audio, AudioFormats, AudioSocketStream, AudioSocketWire, audio_header
 from transports.connection import Limits
 
 IDENTITY = b"\x01\x00\x10" + CONTEXT_ID.bytes
@@ -397,6 +397,17 @@ async def test_a_read_of_one_usual_frame_is_like_any_other(dial: Dial) -> None:
     assert [payload for payload in told if payload in payloads] == [payloads[0], *payloads]
     at = [event for event, _ in ears.heard].index("dtmf")
     assert told[at - 1] == payloads[8]
+
+
+async def test_usual_frames_are_not_parsed(dial: Dial, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = await dial()
+    line.wire.data_received(IDENTITY + SILENCE)
+    _, _, ears = await line.switchboard.call()
+    parsed: list[bytes] = []
+    monkeypatch.setattr(AudioSocketStream, "feed", lambda stream, data: parsed.append(data))
+    for _ in range(10):
+        line.wire.data_received(SILENCE)
+    assert len(ears.heard) == 11 and parsed == []
 
 
 async def test_usual_frames_cost_the_peer_its_budget(dial: Dial) -> None:

@@ -124,15 +124,6 @@ class TestPaced:
         playout.play(1, audio(20), 0)
         assert sent(run(playout, 0, 40)) == audio(20) + SILENCE
 
-    def test_it_names_the_utterance_that_is_heard(self):
-        playout = PacedPlayout(MULAW_8K)
-        assert playout.utterance == 0
-        playout.play(3, audio(20), 0)
-        playout.end(3, 0)
-        assert playout.utterance == 3
-        run(playout, 0, 100)
-        assert playout.utterance == 3
-
 
 class TestBuffered:
     def test_the_first_audio_goes_out_without_waiting_for_a_tick(self):
