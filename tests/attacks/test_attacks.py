@@ -12,6 +12,7 @@ from tests.attacks.conftest import Scene
 
 ATTACK_S = 0.8
 MOST_S = 0.060
+TRIES = 4  # what an attack does it does again, what a busy machine does it may not
 GROUPS = ("rtvi", "twilio", "audiosocket", "http", "")  # the rest: frames of WebSocket, and handshakes
 
 
@@ -30,10 +31,11 @@ async def test_the_other_calls_do_not_notice(scene: Scene, of: str) -> None:
     before_mb = resident_mb(scene.worker)
     for name in ATTACKS:
         if group(name) == of:
-            gap_s, deeds[name] = await scene.attack(name, ATTACK_S)
-            if gap_s > MOST_S:  # what an attack does it does again, what a busy machine does it may not
-                gap_s = min(gap_s, (await scene.attack(name, ATTACK_S))[0])
-            gaps[name] = round(gap_s, 3)
+            for _ in range(TRIES):
+                gap_s, deeds[name] = await scene.attack(name, ATTACK_S)
+                gaps[name] = round(min(gap_s, gaps.get(name, gap_s)), 3)
+                if gap_s <= MOST_S:
+                    break
     print(gaps, deeds)
     assert all(gap_s <= MOST_S for gap_s in gaps.values()), gaps
     assert all(deed["connected"] for deed in deeds.values()), deeds

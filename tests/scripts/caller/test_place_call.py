@@ -44,8 +44,8 @@ async def two_turns(via: str, folder: Path) -> None:
     assert report.answered and report.ended_by == "caller"
     assert report.context_id == server.context_id
     assert [turn.number for turn in report.turns] == [1, 2]
-    for turn in report.turns:  # the server waits for 10 silent frames
-        assert turn.latency_ms is not None and 150 < turn.latency_ms < 600
+    for turn in report.turns:  # the server waits for 10 silent frames; a busy machine sends some of them at once
+        assert turn.latency_ms is not None and 50 < turn.latency_ms < 600
     assert report.greeting_ms is not None and report.greeting_ms < 4000
     assert report.audio.frames > 50 - 5
     kinds = [type(event) for event in events if not isinstance(event, MessageSeen)]
