@@ -60,7 +60,7 @@ def _as_chain(value: Any) -> Any:
 Chain = Annotated[
     tuple[ProviderChoice, ...],
     BeforeValidator(_as_chain),
-    Field(min_length=1),
+    Field(min_length=1, max_length=16),
     Legal("a provider's name, or a mapping with `provider` and its options, or a list of these"),
 ]
 

@@ -21,10 +21,13 @@ from config.problems import Problem, Where, shown
 
 MAX_BYTES = 2 << 20
 MAX_VALUES = 200_000  # with each alias counted as what it stands for
+CHARS_PER_VALUE = 64  # a long text counts as several values: aliases repeat it as cheaply as a short one
 MAX_DEPTH = 32
+MAX_NUMBER_CHARS = 100  # of a number or a time: a long one takes minutes to read (1:59:59...), or cannot be shown
 SILENCE_S = 5.0  # of a pipe that is read like a file
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is some twenty times as fast
 _MERGE = "tag:yaml.org,2002:merge"
+_SHORT = ("int", "float", "timestamp")
 # No text can hold these: PostgreSQL refuses them, and no voice has them.
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 _CONTROL = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -38,6 +41,7 @@ class Document:
     content: Any
     problems: tuple[Problem, ...]
     root: yaml.Node | None = field(repr=False)
+    _fields: dict[int, dict[str, yaml.Node]] = field(default_factory=dict, repr=False)  # by mapping
 
     def complaint(self, problem: Problem) -> str:
         """desk.yaml:7: idle.timeout_s: ..."""
@@ -50,7 +54,7 @@ class Document:
         node = self.root
         line, found = 1, list[str | int]()
         for step in path:
-            below = _below(node, step) if node else None
+            below = self._below(node, step) if node else None
             if below is not None or not (
                 isinstance(step, int) and isinstance(node, yaml.MappingNode | yaml.ScalarNode)
             ):
@@ -58,6 +62,16 @@ class Document:
                 found.append(step)
             line = node.start_mark.line + 1 if node else line
         return line, tuple(found)
+
+    def _below(self, node: yaml.Node, step: str | int) -> yaml.Node | None:
+        if isinstance(node, yaml.MappingNode):
+            if id(node) not in self._fields:
+                self._fields[id(node)] = {key.value: value for key, value in reversed(node.value)}
+            return self._fields[id(node)].get(str(step))
+        if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+            found: yaml.Node = node.value[step]
+            return found
+        return None
 
 
 def read_yaml(path: Path) -> Document:
@@ -140,7 +154,7 @@ def _check_size(path: Path, root: yaml.Node) -> None:
         if depth > MAX_DEPTH:
             raise ConfigError(f"{path}:{node.start_mark.line + 1}: is nested more than {MAX_DEPTH} deep")
         sizes[id(node)] = 0
-        total = 1 + sum(size(child, depth + 1) for child in _children(node))
+        total = _own_size(node) + sum(size(child, depth + 1) for child in _children(node))
         if total > MAX_VALUES:
             line = node.start_mark.line + 1
             raise ConfigError(f"{path}:{line}: more than {MAX_VALUES:,} values, with what aliases stand for")
@@ -150,6 +164,10 @@ def _check_size(path: Path, root: yaml.Node) -> None:
     size(root, 0)
 
 
+def _own_size(node: yaml.Node) -> int:
+    return 1 + len(node.value) // CHARS_PER_VALUE if isinstance(node, yaml.ScalarNode) else 1
+
+
 def _children(node: yaml.Node) -> Iterator[yaml.Node]:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
@@ -157,15 +175,6 @@ def _children(node: yaml.Node) -> Iterator[yaml.Node]:
             yield value
     elif isinstance(node, yaml.SequenceNode):
         yield from node.value
-
-
-def _below(node: yaml.Node, step: str | int) -> yaml.Node | None:
-    if isinstance(node, yaml.MappingNode):
-        return next((value for key, value in node.value if key.value == step), None)
-    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-        found: yaml.Node = node.value[step]
-        return found
-    return None
 
 
 class _Builder:
@@ -188,6 +197,7 @@ class _Builder:
             self._seen.add(id(node))
             self._check_keys(node, path)
             self._loader.flatten_mapping(node)  # puts what is merged (<<) before the mapping's own keys
+            node.value = [(self._name(key, path), value) for key, value in node.value]
         return {key.value: self.value(value, (*path, key.value)) for key, value in node.value}
 
     def _check_keys(self, node: yaml.MappingNode, path: Where) -> None:
@@ -196,17 +206,26 @@ class _Builder:
         for key, _ in node.value:
             line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
-                key.value = "?"
-                self._add(path, f"the name of a field in line {line} must be text")
-            elif key.value in lines and key.tag != _MERGE:
+                continue
+            if key.value in lines and key.tag != _MERGE:
                 self._add((*path, key.value), f"stands here twice, in line {lines[key.value]} and in line {line}")
             lines[key.value] = line
 
+    def _name(self, key: yaml.Node, path: Where) -> yaml.ScalarNode:
+        """A list or a mapping in a key's place may be something else elsewhere, by an alias: it stays what it is."""
+        if isinstance(key, yaml.ScalarNode):
+            return key
+        self._add(path, f"the name of a field in line {key.start_mark.line + 1} must be text")
+        return yaml.ScalarNode("tag:yaml.org,2002:str", "?", key.start_mark, key.end_mark)
+
     def _scalar(self, node: yaml.Node, path: Where) -> Any:
+        kind = node.tag.rpartition(":")[2]
         try:
+            if kind in _SHORT and len(node.value) > MAX_NUMBER_CHARS:
+                raise ValueError
             value = self._loader.construct_object(node)
         except Exception:  # an unknown tag; 2026-02-31; 5,000 digits; `!!int ''` is an IndexError within PyYAML
-            self._add(path, f"YAML cannot read {node.value!r:.60} as {node.tag.rpartition(':')[2]}: put it in quotes")
+            self._add(path, f"YAML cannot read {node.value!r:.60} as {kind}: put it in quotes")
             return str(node.value)
         if isinstance(value, str):
             self._check_text(value, path)

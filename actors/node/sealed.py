@@ -10,6 +10,9 @@ for. A receiver refuses what it has seen before, what is for another port, what 
 older than the receiver itself, so that a frame cannot be replayed: not here, not elsewhere, not after a restart. Only
 the two acknowledgements, which are constants of Thespian's, go without address and time: they are answers on a
 connection and mean nothing when they come by themselves. The seal authenticates; it does not encrypt.
+
+Thespian holds every connection for `MAX_INCOMPLETE_S`, and dies of the one that takes the last descriptor: whoever
+connects and says nothing has to leave as soon as others come.
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ log = logging.getLogger(__name__)
 WINDOW_S = 60.0  # a frame is used within this time: it may wait for a peer that is busy, and nodes' clocks differ
 MAX_FRAME_BYTES = 16 * 1024 * 1024  # the largest answer, all actors of a busy worker, is below 1 MiB
 MAX_INCOMPLETE_S = 30  # a frame that has begun is complete within this time
+MAX_UNKNOWN = 64  # connections that no frame has come over yet; our own send theirs at once
 _HEADER = struct.Struct("!BQ16s32s")
 _MESSAGE, _ACKNOWLEDGEMENT = 1, 2
 _MAX_LINES_PER_MINUTE = 10
@@ -160,6 +164,13 @@ class SealedTransport(TCPTransport.TCPTransport):  # type: ignore[misc]
             self.seal.open()  # a forked actor: its port is its own
         super().__init__(init_type, *args)
         self.seal.listen_at(self.myAddress.addressDetails.sockname)
+
+    def _acceptNewIncoming(self) -> None:
+        """The longest silent one makes room for the newest: who has sent something stands behind who has not."""
+        super()._acceptNewIncoming()
+        unknown = [fd for fd, peer in self._incomingSockets.items() if peer.fromAddress.addressDetails is None]
+        for fd in unknown[:-MAX_UNKNOWN]:
+            self._incomingSockets.pop(fd).close()
 
     def serializer(self, intent: Any) -> bytes:
         to = intent.targetAddr.addressDetails.sockname

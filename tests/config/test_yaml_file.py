@@ -55,13 +55,21 @@ def test_an_empty_file_holds_nothing(tmp_path: Path, content: str) -> None:
         ("a: !!bool maybe\n", "1: a: YAML cannot read 'maybe' as bool: put it in quotes"),
         ("a: !!python/name:os.system x\n", "1: a: YAML cannot read 'x' as os.system: put it in quotes"),
         (f"a: {'9' * 5000}\n", "1: a: YAML cannot read '9999"),
+        (f"a: 0x{'f' * 9000}\n", "1: a: YAML cannot read '0xfff"),  # too long to be shown as a number
+        (f"a: 1{':59' * 500_000}\n", "1: a: YAML cannot read '1:59:59"),  # takes minutes to read
         ("? [a, b]\n: c\n", "1: the name of a field in line 1 must be text"),
+        ("a: &a {b: c}\nd: {? *a : e}\n", "2: d: the name of a field in line 1 must be text"),
+        ("a: {<<: {? {b: c} : d}}\n", "1: a: the name of a field in line 1 must be text"),
         ('a:\n- "x\\0y"\n', "2: a[0]: holds U+0000, which no text may hold"),
     ],
 )
 def test_a_slip_is_told_with_its_line(tmp_path: Path, content: str, complaint: str) -> None:
     (found,) = complaints(document := read(tmp_path, content))
     assert found.startswith(complaint) and document.problems[0].fatal
+
+
+def test_what_stands_in_a_names_place_stays_what_it_is(tmp_path: Path) -> None:
+    assert read(tmp_path, "a: &a {b: c}\n? *a\n: d\ne: *a\n").content == {"a": {"b": "c"}, "?": "d", "e": {"b": "c"}}
 
 
 @pytest.mark.parametrize("character", ["\\e", "\\a", "\\x9b", "\\u2028", "\\u202e"])
@@ -100,6 +108,7 @@ MERGES = "a0: &a0 {x: 1}\n" + "".join(f"a{n + 1}: &a{n + 1} {{<<: [*a{n}, *a{n}]
     ("content", "complaint"),
     [
         (BOMB, ": more than 200,000 values, with what aliases stand for"),
+        (f"a: &a {'x' * 500_000}\nb: [{', '.join(['*a'] * 100_000)}]\n", ":2: more than 200,000 values"),
         (MERGES, ": more than 200,000 values, with what aliases stand for"),
         ("a: &a [1, *a]\n", ":1: an alias stands within what it stands for"),
         ("a: &a\n  <<: *a\n", ": an alias stands within what it stands for"),

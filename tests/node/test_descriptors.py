@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from scripts.caller.call import place_call
-from tests.node.conftest import NodeProcess, StartNode, until
+from tests.node.conftest import NodeProcess, StartNode, descendants, until
 from transports.capacity import Capacity, raise_descriptor_limit
 
 CROWD = 700  # on two workers: more for each than `FEW` would allow it
@@ -47,6 +50,35 @@ async def test_a_silent_crowd_costs_no_call(start_node: StartNode, sentences) ->
     for _, writer in crowd:
         writer.close()
     assert (await node.get("/readiness/")).code == 200
+
+
+def _control_ports(node: NodeProcess) -> list[int]:
+    """Where Thespian's processes listen: what is open there, but for the listeners that are announced."""
+    inodes = set()
+    for pid in descendants(node.process.pid):
+        with suppress(OSError):
+            inodes |= {os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir()}
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    ports = {int(row[1].partition(":")[2], 16) for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in inodes}
+    announced = (node.url, str(node.audiosocket[1]), str(node.said["operator"]))
+    return sorted(ports - {int(address.rpartition(":")[2]) for address in announced})
+
+
+async def test_a_silent_crowd_at_the_control_ports_costs_no_call(start_node: StartNode, sentences) -> None:
+    """Thespian would keep them all, and end with its last descriptor: admin, manager and both workers."""
+    node = await start_node("--workers", "2", descriptors=256)
+    pids, ports = await node.pids(), _control_ports(node)
+    assert len(ports) > 4  # of the admin, the manager, each worker
+    call = asyncio.create_task(place_call(node.plan("steady", sentences[:1])))
+    await until(lambda: _are_live(node, 1))
+    crowd = []
+    for port in ports:
+        crowd += await asyncio.gather(*(asyncio.open_connection("127.0.0.1", port) for _ in range(100)))
+    assert (await call).answered
+    assert (await place_call(node.plan("steady", sentences[:1]))).answered
+    assert await node.pids() == pids and not await node.exits()
+    for _, writer in crowd:
+        writer.close()
 
 
 async def test_too_few_for_anything_is_one_line(start_node: StartNode) -> None:

@@ -231,3 +231,15 @@ def test_many_intents_take_seconds(read: Read, count: int) -> None:
     assistant, complaints = read(("      reply: Nine to five.\n", "      reply: Nine to five.\n" + more))
     assert assistant is None and "at most 1000" in complaints[0]
     assert time.process_time() - begin < 20  # reading alone takes 2 s; what is quadratic takes minutes
+
+
+def test_a_chain_has_an_end(read: Read) -> None:
+    assistant, (complaint,) = read(("stt: embedded", f"stt: [{', '.join(['embedded'] * 17)}]"))
+    assert assistant is None and complaint == "4: stt: has 17 entries; legal are at most 16"
+
+
+def test_many_unknown_fields_take_seconds(read: Read) -> None:
+    begin = time.process_time()
+    assistant, complaints = read(("name: desk", "name: desk\n" + "".join(f"field{n}: x\n" for n in range(50_000))))
+    assert assistant is None and complaints[-1].endswith("problems more")
+    assert time.process_time() - begin < 10  # minutes, if each one is looked for among all the others
