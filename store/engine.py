@@ -44,6 +44,9 @@ SMALLEST_BYTES = 32 << 10  # of SQLite's files: the index of its write-ahead log
 CONNECT_S, ANSWER_S = 3.0, 10.0  # PostgreSQL's time for a connection, for the answer to one statement
 OUTAGE_S, OUTCOMES = 10.0, 40  # how long, and of how many transactions, a loss says something about the next
 _POSTGRES = {"application_name": "callboard"}
+_LOG_LOST = "its log (-wal, -shm) was removed while it was open"
+_Identity = tuple[int, int] | None
+_Files = tuple[_Identity, ...]
 _patience = threading.local()
 
 
@@ -215,21 +218,59 @@ def _sqlite(url: URL) -> Engine:
     except OSError as error:
         raise StoreUnavailable(f"database {path}: {error.strerror}") from None
 
-    def prepare(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
-        record.info["file"] = _identity(path)
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    def check(_: sqlite3.Connection, record: ConnectionPoolEntry, __: object) -> None:
-        # SQLite would go on with a file that has no name any more, and what it wrote there would be lost.
-        if record.info["file"] != _identity(path):
-            raise DisconnectionError("another file stands there")  # the pool opens that
-
-    engine = create_engine(url, creator=partial(open_sqlite, path))
-    event.listen(engine, "connect", prepare)
-    event.listen(engine, "checkout", check)
+    files = _OpenFiles(path)
+    engine = create_engine(url, creator=files.open)
+    event.listen(engine, "connect", files.prepare)
+    event.listen(engine, "checkout", files.check)
+    event.listen(engine, "close", files.forget)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+class _OpenFiles:
+    """SQLite's file, its log and the log's index, as this process's connections have them open.
+
+    SQLite would go on with files that have no name any more, and what it wrote there would be lost. Where another file
+    stands in the first one's place, the pool opens that. Where only log or index were removed, what the log held is
+    saved first; and since SQLite shares an index among the connections of a process, all of them must have been closed
+    before one is opened: until then the database is away.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._all = (path, *(Path(f"{path}{ending}") for ending in ("-wal", "-shm")))
+        self._open: dict[int, _Files] = {}  # by connection
+
+    def open(self) -> sqlite3.Connection:
+        file, *logs = self._found()
+        if any(files[0] == file and files != (file, *logs) for files in tuple(self._open.values())):
+            raise sqlite3.OperationalError(_LOG_LOST)
+        return open_sqlite(self._path)
+
+    def prepare(self, connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+        file = _identity(self._path)
+        (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+        for pragma in ("synchronous=NORMAL", "foreign_keys=ON", "schema_version"):
+            connection.execute(f"PRAGMA {pragma}")  # the last one reads: now log and index are open
+        logs = self._found()[1:]
+        if mode == "wal" and None in logs:
+            raise sqlite3.OperationalError(_LOG_LOST)
+        self._open[id(connection)] = (file, *logs)
+
+    def check(self, connection: sqlite3.Connection, _: ConnectionPoolEntry, __: object) -> None:
+        ours, found = self._open[id(connection)], self._found()
+        if ours == found:
+            return
+        if ours[0] == found[0] and (found[1] in (None, ours[1]) or _is_empty(self._all[1])):  # nobody wrote another log
+            with suppress(sqlite3.Error):
+                connection.execute("PRAGMA wal_checkpoint(FULL)").fetchall()
+        raise DisconnectionError("another file stands there")
+
+    def forget(self, connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+        self._open.pop(id(connection), None)
+
+    def _found(self) -> _Files:
+        return tuple(map(_identity, self._all))
 
 
 def open_sqlite(path: Path) -> sqlite3.Connection:
@@ -241,7 +282,7 @@ def open_sqlite(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(address, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, uri=True)
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _identity(path: Path) -> _Identity:
     """Which file has this name."""
     try:
         found = path.stat()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -204,6 +206,53 @@ def test_a_file_that_is_put_in_place_of_another_under_a_server_is_used_from_then
     other.replace(file)
     with database.read() as session:
         assert session.scalar(text("SELECT name FROM projects")) == "restored"
+    database.close()
+
+
+_ANOTHER_WORKER = """
+import sys
+from tests.store.test_health import Database, note
+database = Database(f"sqlite:///{sys.argv[1]}")
+database.ping()
+for line in iter(input, "end"):
+    print(note(database, line), flush=True)
+database.close()
+"""
+
+
+def note(database: Database, name: str) -> str:
+    """As the ledger does: what finds no database comes again."""
+    for _ in range(10):
+        with suppress(StoreUnavailable), database.write() as session:
+            session.execute(text("INSERT INTO notes VALUES (:name)"), {"name": name})
+            return name
+    return "the database is never back"
+
+
+@pytest.mark.parametrize("gone", [("-wal", "-shm"), ("-wal",), ("-shm",)])
+def test_a_log_that_is_removed_under_a_server_costs_no_row(file: Path, gone: tuple[str, ...]) -> None:
+    """Somebody tidies up. SQLite would write on into the log that has no name any more, for nobody to read."""
+    database = Database(f"sqlite:///{file}")
+    with database.read(), database.write() as session:  # the connections of one process share an index
+        session.execute(text("CREATE TABLE notes (name TEXT)"))
+    command = [sys.executable, "-c", _ANOTHER_WORKER, str(file)]
+    with subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdin is not None and other.stdout is not None
+        for number, name in enumerate(["a", "b", "c", "d", "e", "f"]):
+            if number == 2:
+                for suffix in gone:
+                    file.with_name(f"{file.name}{suffix}").unlink()
+                database_trouble(database)  # readiness looks with a connection of its own
+            if number % 2:
+                assert note(database, name) == name
+            else:
+                print(name, file=other.stdin, flush=True)
+                assert other.stdout.readline().strip() == name
+        assert not database_trouble(database)
+        with closing(sqlite3.connect(file)) as connection:  # somebody else, such as `callboard calls`
+            assert [name for (name,) in connection.execute("SELECT name FROM notes")] == ["a", "b", "c", "d", "e", "f"]
+        print("end", file=other.stdin, flush=True)
+    assert not damage(database)
     database.close()
 
 
