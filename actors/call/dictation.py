@@ -7,13 +7,15 @@ which the session was open and had it all. A `Finalize` that still waits is drop
 
 A session that has words for all of the audio and does not confirm them is believed (`settle`), as is one that ends a
 turn without having confirmed its words. What it says about that audio later is swallowed, however it is written then,
-and so is an end of turn that answers an earlier `Finalize`: the turn is over.
+and so is an end of turn that answers an earlier `Finalize`: the turn is over. Only what goes on behind those words is
+the caller's next turn: who says no times may not have heard all of the audio yet.
 """
 
 from __future__ import annotations
 
 import re
 
+from actors.call.listening import is_unspaced
 from actors.messages import Heard, Transcript, TurnEnded
 from actors.providers.spec import Interim
 
@@ -22,6 +24,7 @@ MOST_CHARACTERS = 10_000  # of one result; of more the end counts
 LATE_MS = 250.0  # a final that ends so little after a settled turn belongs to it
 
 _NO_WORDS = re.compile(r"[\W_]*|\s*(?:\[[^\]]*\]|\([^)]*\)|<[^>]*>|\*[^*]*\*|[♪♫][^♪♫]*[♪♫])[\s.]*")
+_BETWEEN = " \t\n,.;:!?\u3001\u3002\uff0c\uff01\uff1f"  # two parts of a text
 
 Told = Transcript | TurnEnded
 
@@ -110,7 +113,7 @@ class Dictation:
         self._final = (text, end_ms)
         self._alive = self._moved = True
         is_late, words = self._is_settled(end_ms, text), self._without_known(text) if text else self._interim
-        self._settled_text = ""
+        self._settled_text = _behind(text, self._settled_text) if is_late and text else ""
         if is_late:
             return []
         self._confirmed, self._interim, self._settled_ms = "" if text else words, "", None
@@ -138,10 +141,14 @@ class Dictation:
         return self.owes and self._settled_ms is not None and end_ms <= self._settled_ms + LATE_MS < self._owed_ms
 
     def settle(self) -> list[Told]:
-        """The answer is late: the words that there are, if they are all and have not changed since; else nothing."""
-        known_ms = self._interim_ms if self._interim else float("-inf")
+        """The answer is late: the words that there are, if they are all and have not changed since; else nothing. Of a
+        caller who has gone on it is not waited for any longer: he will be asked about again."""
         moved, self._moved = self._moved, False
-        if moved or not self._interim or known_ms + SLACK_MS < self._owed_ms:
+        if self._is_overtaken():
+            self.owes = False
+            return []
+        known_ms = self._interim_ms if self._interim else self._final[1]
+        if moved or known_ms + SLACK_MS < self._owed_ms:
             return []
         self.owes, self._finals, self._unanswered = False, 0, 0
         return [*self._believe(self._owed_ms), TurnEnded()]
@@ -169,24 +176,23 @@ class Dictation:
         return self._unanswered > 0 and self._voice_ms > max(self._owed_ms, self._final[1]) + SLACK_MS
 
     def _is_settled(self, end_ms: float, text: str, says_when: bool = True) -> bool:
-        """Whether these words are those of a turn that was ended without them. The same ones behind a further voice
-        are new, if it is known that they reach that far."""
+        """Whether these words are those of a turn that was ended without them. Whoever goes on behind them says
+        something new, as does who says the same behind a further voice, if it is known that the words reach that
+        far."""
         if self._settled_ms is None:
             return False
         if end_ms <= self._settled_ms + LATE_MS:
-            return True
+            return not (text and _behind(self._settled_text, text))
         are_new = says_when and end_ms > self._voice_since_ms
         return plain_words(text) == plain_words(self._settled_text) and not are_new
 
     def _without_known(self, text: str) -> str:
         """A segment that goes on behind words that were taken without it begins with them, perhaps in another
         spelling; those of a turn that is over do not make all of it."""
-        words = plain_words(text)
-        for known, most in ((self._settled_text, len(words) - 1), (self._confirmed, len(words))):
-            count = len(plain_words(known))
-            if 0 < count <= most and words[:count] == plain_words(known):
-                return " ".join(text.split()[count:])
-        return text
+        if rest := _behind(self._settled_text, text):
+            return rest
+        is_said = self._confirmed and plain_words(text) == plain_words(self._confirmed)
+        return "" if is_said else _behind(self._confirmed, text) or text
 
     def _callers_ms(self, session_ms: float) -> float:
         shift = 0.0
@@ -202,6 +208,29 @@ def heard_words(text: str) -> str:
     return "" if _NO_WORDS.fullmatch(text[-MOST_CHARACTERS:]) else text[-MOST_CHARACTERS:].strip()
 
 
+def _behind(known: str, text: str) -> str:
+    """What the text says behind the words that are known, with which it begins; empty if there is nothing, or it does
+    not begin with them."""
+    if not known:
+        return ""
+    parts, before = _parts(text), [part for part, _ in _parts(known)]
+    if not before or [part for part, _ in parts[: len(before)]] != before:
+        return ""
+    return text[parts[len(before) - 1][1] :].lstrip(_BETWEEN)
+
+
 def plain_words(text: str) -> list[str]:
-    """The words as they sound: an interim and its final differ in capitals and marks. Each stays a word of the text."""
-    return [re.sub(r"\W", "", word).casefold() for word in text.split()]
+    """The words as they sound: an interim and its final differ in capitals and marks."""
+    return [part for part, _ in _parts(text)]
+
+
+def _parts(text: str) -> list[tuple[str, int]]:
+    """The words as they sound, and where each ends in the text; of scripts without blanks the letters."""
+    found: list[tuple[str, int]] = []
+    for match in re.finditer(r"\S+", text):
+        letters = [(letter[0].casefold(), match.start() + letter.end()) for letter in re.finditer(r"\w", match[0])]
+        if is_unspaced(match[0]):
+            found += letters
+        elif letters:
+            found.append(("".join(letter for letter, _ in letters), match.end()))
+    return found

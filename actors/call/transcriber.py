@@ -118,7 +118,8 @@ class Transcriber(SessionMember):
                 self.watch.relax()  # it has said what there is to say of what it was given
                 return
             raise self.watch.stalled()
-        if settled := self._dictation.settle():
+        settled = self._dictation.settle()
+        if not self._dictation.owes:
             self.watch.came()
             self._told(settled)
         elif self.session.unsent_ms:  # what it was asked about has not gone out yet

@@ -277,3 +277,51 @@ def test_what_reaches_no_further_than_the_silence_behind_a_settled_turn_is_not_o
     assert dictation.interim(Interim("hello there", 1800.0)) == []
     assert dictation.final("Hello there.", 1900.0) == []
     assert dictation.final("hello there", 2500.0) == [Transcript("hello there", True, 2500.0)]
+
+
+@pytest.mark.parametrize(
+    ("early", "late", "rest"),
+    [
+        ("four two", "Four two one seven.", "one seven."),
+        ("ich möchte", "Ich möchte, bitte, einen Termin", "bitte, einen Termin"),
+        ("你好", "你好。我想订位", "我想订位"),
+        ("もしもし", "もしもし予約です", "予約です"),
+    ],
+)
+def test_a_late_final_that_goes_on_behind_the_words_that_were_believed_loses_nothing(early: str, late: str, rest: str):
+    """Who says no times for its interims may not have heard all of the audio when it is believed."""
+    dictation = asked()
+    dictation.interim(Interim(early))
+    assert dictation.settle() == []
+    assert dictation.settle() == [Transcript(early, True, 1100.0), TurnEnded()]
+    assert dictation.final(late, 1100.0) == [Transcript(rest, True, 1100.0)]
+    assert dictation.end_of_turn() == [TurnEnded()]
+
+
+def test_the_words_that_were_believed_may_come_late_in_several_pieces():
+    dictation = asked()
+    dictation.interim(Interim("four two one"))
+    assert dictation.settle() == [] and dictation.settle()
+    assert dictation.final("four two", 800.0) == []
+    assert dictation.final("one seven", 1100.0) == [Transcript("seven", True, 1100.0)]
+
+
+def test_a_final_for_all_of_the_audio_is_an_answer_though_it_does_not_say_so():
+    dictation = asked()
+    dictation.final("hello there", 1100.0)
+    assert dictation.settle() == []  # more may come
+    assert dictation.settle() == [TurnEnded()] and not dictation.owes
+
+
+def test_an_answer_is_not_waited_for_when_the_caller_has_gone_on():
+    """What the recognizer has by then is the beginning of more words: they would come twice."""
+    dictation = asked()
+    dictation.final("what time", 1100.0)
+    feed(dictation, 1500, 2500, voiced=True)
+    dictation.interim(Interim("is it in", 2300.0))
+    assert dictation.settle() == [] and not dictation.owes
+    feed(dictation, 2500, 3000)
+    dictation.ask(2600.0)
+    assert dictation.take_question()
+    assert dictation.final("is it in Rome", 2600.0) == [Transcript("is it in Rome", True, 2600.0)]
+    assert dictation.end_of_turn(2600.0) == [TurnEnded()]
