@@ -40,7 +40,7 @@ class Hearing:
     @property
     def turn_text(self) -> str:
         """What a turn that is over now consists of."""
-        return self._words.confirmed if self.voice else self._words.text
+        return self._words.confirmed
 
     @property
     def work(self) -> str:
@@ -82,9 +82,12 @@ class Hearing:
 
     def typed(self, now: float, text: str) -> None:
         """It takes the place of words that are not confirmed; these, if the voice is over, are still to come."""
+        self._ask_for_rest()
+        self._words.typed(text, now)
+
+    def _ask_for_rest(self) -> None:
         if self._words.is_unconfirmed and not self.voice and not self._asked:
             self.ask()
-        self._words.heard(text, final=True, until_ms=self._end_ms, now=now)
 
     def ask(self) -> None:
         """For all that was said up to here; answered by the end of the turn, by this transcriber or its successor."""
@@ -107,9 +110,11 @@ class Hearing:
         return self._taken(self._words.take(), began_s)
 
     def take_turn(self, now: float) -> Turn:
-        """The turn that is over, which is forgotten here; of a caller who speaks on the rest is the next turn's."""
+        """The turn that is over, which is forgotten here; words that are still to come are the next turn's."""
         began_s = self._words.began_s or now
-        return self._taken(self._words.take_confirmed(now) if self.voice else self._words.take(), began_s)
+        turn = self._taken(self._words.take_confirmed(now, self.voice), began_s)
+        self._ask_for_rest()
+        return turn
 
     def _taken(self, words: str, began_s: float) -> Turn:
         turn = Turn(words, began_s, self._voice_ms)

@@ -36,6 +36,14 @@ class Words:
             self._begins_s.append(self._next_s)
         self._interim = "" if final else text
 
+    def typed(self, text: str, now: float) -> None:
+        """At this moment, whatever is heard. What is not confirmed yet will be said once more, behind it."""
+        if not self.text:
+            self.began_s = now
+        self._finals.append(text)
+        self._begins_s.append(now)
+        self._interim = ""
+
     def forget_interim(self) -> None:
         """Who said it will not confirm it any more."""
         self._interim = ""
@@ -67,9 +75,10 @@ class Words:
         """Of a transcriber that confirms nothing, all."""
         return " ".join(filter(None, self._finals)) if self._finals else self._interim
 
-    def take_confirmed(self, now: float) -> str:
-        """What is not confirmed is the beginning of more words, and will come again with them."""
-        text, rest, voice_s = self.confirmed, self._interim if self._finals else "", self._voice_s
+    def take_confirmed(self, now: float, voice: bool) -> str:
+        """What is not confirmed is the beginning of more words, and will come again with them. `voice`: it is heard"""
+        text, rest = self.confirmed, self._interim if self._finals else ""
+        voice_s = self._voice_s if voice or rest else None
         self.take()
         self._voice_s = voice_s
         self._interim, self.began_s = rest, now if rest else None

@@ -363,3 +363,17 @@ def test_words_that_are_not_confirmed_yet_are_not_lost_to_what_is_typed(stage: S
     stage.do("heard", Transcript("a table for two", True, stage.now * 1000))
     stage.do("turn_ended")
     assert stage.sent(Ask)[-1].question.history[-1].text == "my name is Ann a table for two"
+
+
+def test_what_begins_to_be_heard_between_a_typing_and_its_question_is_asked_once(stage: Stage):
+    """The question waits until it is known what was heard of the answer; the words will be said once more."""
+    stage.caller_says("tell me a story")
+    stage.do("typed", "a short one")
+    stage.do("heard", Transcript("about", False, 103_000))
+    begun = stage.do("playout_stopped", stage.sent(FlushPlayout)[-1].utterance, 0.0, True)
+    assert stage.sent(Ask)[-1].question.history[-1].text == "tell me a story a short one"
+    assert stage.sent(Finalize, begun)
+    stage.heard_on_flush = 0.0
+    stage.do("heard", Transcript("about a fox", True, 103_500))
+    stage.do("turn_ended")
+    assert stage.sent(Ask)[-1].question.history[-1].text == "tell me a story a short one about a fox"

@@ -172,6 +172,7 @@ def test_words_that_go_on_while_keys_are_awaited_are_heard_out(stage: Stage):
     assert stage.floor is Floor.HEARING
     stage.do("voice_ended", stage.now * 1000)
     stage.wait(2.0)
+    stage.do("heard", Transcript("is this", True, stage.now * 1000))
     stage.do("turn_ended")
     assert asked(stage) == ["my number is this pressed 1 2"]
 
@@ -366,3 +367,12 @@ def test_a_pin_that_is_read_back_in_words_is_hidden(answer: str):
     stage.answer(answer)
     stage.speak_out()
     assert stage.said()[-1] == ("assistant", "You said [4 keys].", False)
+
+
+def test_what_is_typed_after_the_keys_stands_behind_them_also_after_a_voice_without_words(stage: Stage):
+    stage.do("voice_started", stage.now * 1000)
+    stage.wait(0.2)
+    stage.do("voice_ended", stage.now * 1000)
+    press(stage, "12")
+    stage.do("typed", "is my number")
+    assert asked(stage) == ["pressed 1 2 is my number"]
