@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from config.errors import CallboardError, ConfigError
+from config.errors import BadInput, CallboardError, ConfigError
 from scripts.command import FAILED, INTERRUPTED, READER_GONE, USAGE, HelpFormatter, add_data_dir, epilog
 from scripts.commands import assistant, call, calls, check, demo, key, look, operate, providers, serve, settings
 from scripts.nodes import within
@@ -25,6 +25,7 @@ callboard call --assistant reception --say 'what are your opening hours' --key r
 
 
 _SHOWN_CHARS = 100
+_WRONG = (ConfigError.code, BadInput.code)  # what was given cannot be meant, whether we see that or the node does
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -85,10 +86,8 @@ def _run(argv: Sequence[str] | None) -> int:
         return leaving.code if isinstance(leaving.code, int) else USAGE
     except KeyboardInterrupt:
         return INTERRUPTED
-    except ConfigError as error:
-        return _complain(error.code, str(error), USAGE)
     except CallboardError as error:
-        return _complain(error.code, str(error), FAILED)
+        return _complain(error.code, str(error), USAGE if error.code in _WRONG else FAILED)
     except BrokenPipeError:
         raise
     except OSError as error:  # a file, a port, a disk: its text names what failed

@@ -15,7 +15,7 @@ import orjson
 
 from config.errors import CallboardError
 from store.health import disk_trouble
-from store.private import make_private_file, private_folder
+from store.private import make_private_file, open_data_dir
 
 HOST = "127.0.0.1"
 START_S, STOP_S = 30.0, 10.0
@@ -64,7 +64,7 @@ class ChildServer:
 
     async def __aenter__(self) -> ChildServer:
         plan = self.plan
-        make_private_file(private_folder(plan.data_dir) / plan.log.name)
+        make_private_file(open_data_dir(plan.data_dir) / plan.log.name)
         with plan.log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "scripts.callboard", "serve", "--json", "--until-eof"),

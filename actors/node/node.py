@@ -48,6 +48,12 @@ class ControlPortTaken(CallboardError):
     code = "control_port_taken"
 
 
+class NoProcess(CallboardError):
+    """The system has no further process for us."""
+
+    code = "no_process"
+
+
 @dataclass(frozen=True, slots=True)
 class Blueprint:
     """What every life of a node has in common. `worker`: see `NodePlan`; `secret` seals the control ports."""
@@ -62,7 +68,7 @@ class Node:
     """Created, it starts: what it says is in `hear`. Nothing here waits, but for processes that were killed."""
 
     def __init__(self, blueprint: Blueprint, orphans: dict[int, str]) -> None:
-        """Raises `ControlPortTaken`, and `OSError` if a process cannot be started."""
+        """Raises `ControlPortTaken`, and `NoProcess` if none can be started."""
         node = blueprint.settings.node
         self.watchdog_s = node.watchdog_s
         self.control_port = _free_port(node.control_host, node.control_port)
@@ -82,7 +88,10 @@ class Node:
 
     def _fork(self, channel: Connection, orphans: tuple[tuple[int, str], ...]) -> int:
         main = os.getpid()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            raise NoProcess(f"no process can be started: {error.strerror}: a limit on processes, or memory") from None
         if pid:
             return pid
         try:  # the starter; nothing of the main process's stack may run here

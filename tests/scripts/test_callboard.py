@@ -163,6 +163,23 @@ def test_keys_are_shown_once_and_can_be_revoked(run: Run) -> None:
     assert [key["revoked_at"] is not None for key in keys] == [True, False]
 
 
+@pytest.mark.parametrize("name", ["", "two\nlines", "x" * 101])
+def test_a_name_that_no_key_may_have_is_a_wrong_command_line(run: Run, name: str) -> None:
+    code, _, err = run("key", "create", name)
+    assert code == 2 and "legal: 1 to 100 printable characters" in err and err.count("\n") == 1
+
+
+def test_a_demo_whose_data_folder_is_a_file_says_so(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    code, _, err = run("demo", "--once", "--data-dir", str(tmp_path / "file"))
+    assert code == 1 and "DATA_DIR" in err and "it is no folder" in err and err.count("\n") == 1
+
+
+def test_a_host_that_nobody_knows_is_named_with_its_setting(run: Run) -> None:
+    code, _, err = run("serve", "--host", "999.1.1.1")
+    assert code == 1 and "HTTP__HOST = '999.1.1.1'" in err and "Traceback" not in err
+
+
 def test_a_key_that_is_not_there(run: Run) -> None:
     code, _, err = run("key", "revoke", "77")
     assert code == 1 and err.startswith("callboard: unknown_key: ")
