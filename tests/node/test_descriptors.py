@@ -44,7 +44,7 @@ async def test_a_silent_crowd_costs_no_call(start_node: StartNode, sentences) ->
     crowd = await asyncio.gather(*(asyncio.open_connection(host, int(port)) for _ in range(CROWD // 2)))
     crowd += await asyncio.gather(*(asyncio.open_connection(*node.audiosocket) for _ in range(CROWD // 2)))
     reports = await asyncio.gather(*calls)
-    assert all(report.answered for report in reports)
+    assert all(report.answered for report in reports), reports
     assert (await place_call(node.plan("steady", sentences[:1]))).answered  # beside the crowd
     assert await node.pids() == pids and not await node.exits()
     for _, writer in crowd:
