@@ -18,6 +18,7 @@ from tornado.netutil import bind_sockets
 from actors.call.switchboard import Switchboard
 from actors.call.wire import Wire
 from actors.engines.pool import close_engines, engines_lag_s
+from actors.engines.process import open_starter
 from actors.errors import Result
 from actors.loop.local import Local
 from actors.loop.system import LoopSystem
@@ -83,6 +84,7 @@ class Worker:
         settings, loop = self.settings, asyncio.get_running_loop()
         self.database = Database.from_settings(settings)
         self.database.start_threads()
+        open_starter()
         await self.database.run(migrate, self.database)
         self._presence = Presence(settings.data_dir, self.link.incarnation)
         self.registry = Registry(settings.extra_providers)

@@ -24,6 +24,7 @@ from weakref import WeakKeyDictionary
 from actors.engines.frames import BadFrame, Frame, FrameKind, FrameReader, encode
 from actors.engines.health import IN_CIRCLES, LOOK_S, SECOND_LOOK_S, Health, sample
 from actors.errors import ProviderCrashed, ProviderError, ProviderStalled, Remedy
+from store.errors import NoThreads
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,21 @@ SINGLE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 # To start a process takes some milliseconds, a hundred where the machine is busy: a thread does it. It lives as long as
 # its engines, because the kernel ends them with the *thread* that has started them (prctl(2), PR_SET_PDEATHSIG).
 _starters: WeakKeyDictionary[asyncio.AbstractEventLoop, ThreadPoolExecutor] = WeakKeyDictionary()
+
+
+def open_starter() -> None:
+    """Have the thread that starts the running loop's engines: later there may be none to be had. Raises `NoThreads`."""
+    try:
+        _starter().submit(int)
+    except RuntimeError as error:
+        raise NoThreads(f"the engines' thread: {error}: a limit on processes, or memory") from None
+
+
+def _starter() -> ThreadPoolExecutor:
+    loop = asyncio.get_running_loop()
+    if (starter := _starters.get(loop)) is None:
+        starter = _starters[loop] = ThreadPoolExecutor(1, "engine-starter")
+    return starter
 
 
 def close_starter() -> None:
@@ -114,13 +130,11 @@ class EngineProcess:
         self._looked_at = self._loop.time()
         self._pinged_at: float | None = None  # a ping is out
         self._smooth_lag_s = 0.0
-        self._socket, theirs = socket.socketpair()
+        self._socket, self._theirs = socket.socketpair()
         self._socket.setblocking(False)
         self._loop.add_reader(self._socket, self._readable)
         self._timer = self._loop.call_later(LOOK_S, self._look)
-        if (starter := _starters.get(self._loop)) is None:
-            starter = _starters[self._loop] = ThreadPoolExecutor(1, "engine-starter")
-        starter.submit(_start, name, theirs).add_done_callback(self._hand_over)
+        _begin(name, self._theirs).add_done_callback(self._hand_over)
 
     @property
     def load(self) -> int:
@@ -268,11 +282,13 @@ class EngineProcess:
         try:
             self._loop.call_soon_threadsafe(self._started, started)
         except RuntimeError:  # the loop has ended
+            self._theirs.close()
             if started.exception() is None:
                 started.result().kill()
                 started.result().wait()
 
     def _started(self, started: Future[subprocess.Popen[bytes]]) -> None:
+        self._theirs.close()  # not sooner: what could not be started has not died
         if (error := started.exception()) is not None:
             self._end(f"cannot be started: {error}")
             return self.gone.set_result(None)
@@ -319,17 +335,27 @@ class EngineProcess:
         self.gone.set_result(None)
 
 
+def _begin(name: str, theirs: socket.socket) -> Future[subprocess.Popen[bytes]]:
+    try:
+        return _starter().submit(_start, name, theirs)
+    except RuntimeError as error:  # there is no thread to be had
+        failed: Future[subprocess.Popen[bytes]] = Future()
+        failed.set_exception(error)
+        return failed
+
+
 def _start(name: str, theirs: socket.socket) -> subprocess.Popen[bytes]:
     """On the starter's thread. Raises `OSError`."""
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     kept = {key: os.environ[key] for key in ENVIRONMENT if key in os.environ}
-    with theirs:
-        return subprocess.Popen(
-            [sys.executable, "-m", f"actors.engines.{name}"],
-            stdin=theirs.fileno(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            env={**kept, **SINGLE_THREAD, "PYTHONPATH": path},
-            start_new_session=True,  # a Ctrl-C in the terminal is the worker's to handle
-        )
+    if theirs.fileno() < 0:
+        raise OSError("nobody waits for it any more")
+    return subprocess.Popen(
+        [sys.executable, "-m", f"actors.engines.{name}"],
+        stdin=theirs.fileno(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+        env={**kept, **SINGLE_THREAD, "PYTHONPATH": path},
+        start_new_session=True,  # a Ctrl-C in the terminal is the worker's to handle
+    )

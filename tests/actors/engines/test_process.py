@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -20,8 +21,9 @@ from actors.engines.health import sample
 from actors.engines.pool import EnginePool, close_engines, engine_pool, warm_engines
 from actors.engines.process import ROOT
 from actors.engines.voice_client import speech_opening, synthesize
-from actors.errors import ProviderError, Remedy
+from actors.errors import ProviderError, ProviderStalled, Remedy
 from actors.media.audio import PCM_8K
+from store.errors import NoThreads
 
 
 @pytest.fixture(autouse=True)
@@ -155,6 +157,38 @@ async def test_what_cannot_live_is_not_started_for_ever(monkeypatch: pytest.Monk
     await asyncio.gather(*(process.gone for process in pool._processes))
     assert len(pool._processes) == started <= 2, "the one, and its spare"
     pool.stop()
+
+
+async def test_an_engine_that_cannot_be_forked_has_not_died_of_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two deaths of the same work, and it would be dropped: the greeting, for want of a process."""
+
+    def fork(*_: object, **__: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", fork)
+    for _ in range(20):
+        listener = Listener()
+        engine_pool("voice").open(listener, opening("one"))
+        await listener.ended.wait()
+        assert isinstance(listener.error, ProviderStalled) and "cannot be started" in str(listener.error)
+
+
+async def test_without_a_thread_to_start_it_an_engine_fails_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        with pytest.raises(NoThreads, match="a limit on processes, or memory"):
+            processes.open_starter()
+        listener = Listener()
+        engine_pool("voice").open(listener, opening("one"))
+        await listener.ended.wait()
+    assert listener.error is not None and "cannot be started: can't start new thread" in str(listener.error)
+    listener = Listener()
+    engine_pool("voice").open(listener, opening("one"))
+    await listener.ended.wait()
+    assert listener.error is None and listener.audio
 
 
 async def test_an_engines_death_does_not_hold_up_the_loop() -> None:
