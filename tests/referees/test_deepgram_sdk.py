@@ -115,7 +115,7 @@ async def test_an_error_message_has_its_shape(fake, monkeypatch):
     monkeypatch.setenv("DEEPGRAM_API_KEY", fake.key)
     stt = DeepgramStt(DeepgramOptions(base_url=fake.url), Emitted(), PCM_8K, "en-US", ())
     await stt.open()
-    stt._give("nonsense")
+    stt._socket.send("nonsense")
     await fake.until(lambda: "Error" in fake.said)
     stt.close()
 
@@ -165,7 +165,7 @@ async def test_an_error_of_flux_has_its_shape(fake, monkeypatch):
     emitted = Emitted()
     stt = FluxStt(DeepgramOptions(base_url=fake.url, model="flux-general-en"), emitted, PCM_8K, "en-US", ())
     await stt.open()
-    stt._give('{"type":"KeepAlive"}')  # which it does not have
+    stt._socket.send('{"type":"KeepAlive"}')  # which it does not have
     assert "UNPARSABLE_CLIENT_MESSAGE" in str(await emitted.failure())
     assert "Error" in fake.said
     stt.close()
