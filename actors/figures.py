@@ -1,4 +1,4 @@
-"""The ten figures in words, as an assistant may read keys back: what it repeats of them is not stored."""
+"""Figures in words, one by one or as numbers, as keys may be read back: what is repeated of them is not stored."""
 
 # ruff: noqa: RUF001 - letters of many alphabets
 
@@ -6,9 +6,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
-from config.languages import base_language
+from config.languages import base_language, spells_numbers
+
+if TYPE_CHECKING:
+    from icu4py.messageformat import MessageFormat
 
 _WORDS = {  # from nought to nine, as CLDR has them
     "ar": "صفر واحد إثنان ثلاثة أربعة خمسة ستة سبعة ثمانية تسعة",
@@ -80,3 +84,57 @@ def figure_pattern(language: str) -> str:
     words = sorted(figure_words(language), key=len, reverse=True)
     whole = (re.escape(word) if _UNSPACED.search(word) else rf"(?<!\w){re.escape(word)}(?!\w)" for word in words)
     return "|".join([rf"[\d{_OTHER_DIGITS}]", *whole])
+
+
+#: how ICU spells a number; where a language does not have one of these it gives the first one's words
+_FORMS = ("", ",%spellout-cardinal-masculine", ",%spellout-cardinal-feminine", ",%spellout-numbering-year")
+_REPEATS = {  # two and three of the same
+    "de": "doppel doppelt doppelte zweimal|dreimal",
+    "en": "double|triple treble",
+    "es": "doble|triple",
+    "fr": "double|triple",
+    "it": "doppio|triplo",
+    "nl": "dubbel dubbele|driedubbel",
+    "pt": "duplo dupla|triplo tripla",
+}
+MOST_TOGETHER = 4  # figures of one number, if it is not all of them
+MOST_SPELLED = 12
+_GAP = r"[\s\u00ad\u200b\u2010\u2011-]"
+
+
+@cache
+def message(pattern: str, tag: str) -> MessageFormat:
+    """ICU's, with Latin digits where there are any."""
+    from icu4py.messageformat import MessageFormat
+
+    return MessageFormat(pattern, f"{tag}-u-nu-latn")
+
+
+def read_back_pattern(language: str, keys: str) -> str:
+    """A regular expression for one figure, or for a part of these keys as a number in words ("forty-two"); of the
+    latter, a group "n42" tells which."""
+    lengths = {*range(1, MOST_TOGETHER + 1), len(keys)} if spells_numbers(language) else set()
+    parts = {keys[at : at + n] for n in lengths if n <= MOST_SPELLED for at in range(len(keys) - n + 1)}
+    spelled = [(number_pattern(language, part), part) for part in parts if part == "0" or part[:1] != "0"]
+    spelled.sort(key=lambda found: (len(found[1]), len(found[0])), reverse=True)
+    return "|".join([*(f"(?P<n{part}>{pattern})" for pattern, part in spelled), figure_pattern(language)])
+
+
+@lru_cache(10_000)
+def number_pattern(language: str, figures: str) -> str:
+    """A regular expression for a number in words, in all its genders, hyphenated or not."""
+    tag, base = language.replace("_", "-"), base_language(language)
+    ways = {message(f"{{n,spellout{form}}}", tag).format({"n": int(figures)}) for form in _FORMS}
+    if len(figures) in (2, 3) and len(set(figures)) == 1 and base in _REPEATS:
+        repeats = _REPEATS[base].split("|")[len(figures) - 2].split()
+        digits = [word for word, figure in figure_words(language).items() if figure == figures[0]]
+        ways |= {f"{repeat} {digit}" for repeat in repeats for digit in digits}
+    return "|".join(_as_written(way, base) for way in sorted(ways, key=len, reverse=True))
+
+
+def _as_written(words: str, base: str) -> str:
+    gap = f",?{_GAP}{{0,2}}" + (r"(?:and\s)?" if base == "en" else "")
+    pattern = gap.join(map(re.escape, re.split(f"{_GAP}+", words)))
+    if base == "zh":
+        pattern = pattern.replace("\u4e8c", "[\u4e8c\u4e24\u5169]")
+    return pattern if _UNSPACED.search(words) else rf"(?<!\w){pattern}(?!\w)"

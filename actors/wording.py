@@ -9,15 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
+from typing import NamedTuple
 from unicodedata import digit
 
-from actors.figures import figure_pattern, figure_words
+from actors.figures import figure_pattern, figure_words, read_back_pattern
 
 REPEATED = 3  # so many figures in a row, that were pressed as keys, are a repetition and not a coincidence
 
 MOST_BETWEEN = 16  # characters between two figures of them that are read back one by one
+_TOGETHER = re.compile(r"[\W_]{0,3}")
 
 
 class Digits:
@@ -51,56 +52,74 @@ class Digits:
         return f"pressed {' '.join(self._keys)}"
 
     def hidden_in(self, text: str, language: str = "", fewest: int = REPEATED) -> str:
-        """The text without what it repeats of them in figures or their words, as an assistant does that reads a number
-        back; runs of fewer are left."""
-
-        def hide(run: re.Match[str]) -> str:
-            figures = _figures(run.group(), language)
-            is_theirs = len(figures) >= fewest and (figures in keys or keys in figures)
-            return f"[{len(figures)} keys]" if is_theirs else run.group()
-
+        """The text without what it repeats of them in figures or in words, as somebody does that reads a number back
+        ("four two one seven", "forty-two seventeen"); fewer are left."""
         keys = _figures(self._keys)
         if len(keys) < REPEATED:
             return text
-        text = _runs(language).sub(hide, text)
+        text = _hidden_in_runs(keys, text, language, fewest)
         return _hidden_singly(keys, text, language) if len(keys) >= fewest else text
-
-    def hidden_as(self, spoken: Callable[[str], str], text: str) -> str:
-        """The text without what `spoken` makes of them as one number."""
-        keys = _figures(self._keys)
-        if len(keys) < REPEATED or (number := spoken(keys)) == keys:
-            return text
-        return re.sub(rf"(?<!\w){re.escape(number)}(?!\w)", f"[{len(keys)} keys]", text, flags=re.I)
 
     def last(self, count: int) -> Digits:
         """The end of them."""
         return Digits(self._keys[-count:] if count > 0 else "")
 
 
-@cache
-def _runs(language: str) -> re.Pattern[str]:
-    """Figures that follow each other."""
-    figure = figure_pattern(language)
-    return re.compile(rf"(?:{figure})(?:[\W_]{{0,3}}(?:{figure})){{{REPEATED - 1},}}", re.I)
+class Read(NamedTuple):
+    """A part of a text that reads as figures: one, or a number in words."""
+
+    start: int
+    end: int
+    figures: str
+
+
+def _hidden_in_runs(keys: str, text: str, language: str, fewest: int) -> str:
+    """Without those that follow each other."""
+    runs: list[list[Read]] = []
+    for read in _reads(keys, text, language):
+        if runs and _TOGETHER.fullmatch(text, runs[-1][-1].end, read.start):
+            runs[-1].append(read)
+        else:
+            runs.append([read])
+    for run in reversed(runs):
+        figures = "".join(read.figures for read in run)
+        if len(figures) >= fewest and (figures in keys or keys in figures):
+            text = _without(text, run, len(figures))
+    return text
 
 
 def _hidden_singly(keys: str, text: str, language: str) -> str:
     """Without all of them one by one, with a few words between: "a 4, then a 2, and a 1"."""
-    found = [m for m in re.finditer(figure_pattern(language), text, re.I) if not text.startswith(" keys]", m.end())]
-    figures = "".join(_figure(match[0], language) for match in found)
+    reads = _reads(keys, text, language)
+    found = [read for read in reads for _ in read.figures]
+    figures = "".join(read.figures for read in reads)
     at = figures.rfind(keys)
     while at >= 0:
         theirs = found[at : at + len(keys)]
-        if all(after.start() - before.end() <= MOST_BETWEEN for before, after in pairwise(theirs)):
-            text = f"{text[: theirs[0].start()]}[{len(keys)} keys]{text[theirs[-1].end() :]}"
+        if all(after.start - before.end <= MOST_BETWEEN for before, after in pairwise(theirs)):
+            text = _without(text, theirs, len(keys))
             figures = figures[:at]
         at = figures.rfind(keys, 0, at + len(keys) - 1)
     return text
 
 
-def _figures(text: str, language: str = "") -> str:
-    """Those of any script, and in words, as they are on a keypad."""
-    return "".join(_figure(figure, language) for figure in re.findall(figure_pattern(language), text, re.I))
+def _without(text: str, reads: list[Read], count: int) -> str:
+    return f"{text[: reads[0].start]}[{count} keys]{text[reads[-1].end :]}"
+
+
+def _reads(keys: str, text: str, language: str) -> list[Read]:
+    """What reads as figures, but for the numbers of keys that are hidden."""
+    found = re.finditer(read_back_pattern(language, keys), text, re.I)
+    return [
+        Read(match.start(), match.end(), match.lastgroup[1:] if match.lastgroup else _figure(match[0], language))
+        for match in found
+        if not text.startswith(" keys]", match.end())
+    ]
+
+
+def _figures(keys: str) -> str:
+    """Those of any script, as they are on a keypad."""
+    return "".join(_figure(key, "") for key in re.findall(figure_pattern(""), keys))
 
 
 def _figure(figure: str, language: str) -> str:

@@ -50,6 +50,8 @@ def languages_with_address_marks() -> list[str]:
 @cache
 def spells_numbers(tag: str) -> bool:
     """Whether CLDR has this language's words for numbers; where it has none it answers in English."""
+    if not tag:
+        return False
     from icu4py.messageformat import MessageFormat
 
     seven = MessageFormat("{n,spellout}", tag.replace("_", "-")).format({"n": 7})

@@ -45,7 +45,6 @@ class Conversation:
             scene.do,
             assistant.system_prompt,
             Spending(limits, lambda: scene.now),
-            assistant.speech,
             assistant.language,
         )
         self.questions = Questions(scene.do, self.history)

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from functools import cache, lru_cache
-from typing import TYPE_CHECKING
+from functools import lru_cache
 
 import regex
 
 from actors.call.abbreviations import ORDINALS_BY_PERIOD
+from actors.figures import message
 from config.assistant import OWN_TEXTS, AssistantConfig, Speech
 from config.languages import address_marks, base_language, spells_numbers
-
-if TYPE_CHECKING:
-    from icu4py.messageformat import MessageFormat
 
 Form = Callable[[str], str]
 
@@ -220,11 +217,4 @@ class Numbers:
         return regex.sub("[\u00ad\u200b]", "", words)
 
     def _format(self, pattern: str, number: Decimal | int) -> str:
-        return _message(pattern, self._tag).format({"n": number})
-
-
-@cache
-def _message(pattern: str, tag: str) -> MessageFormat:
-    from icu4py.messageformat import MessageFormat
-
-    return MessageFormat(pattern, f"{tag}-u-nu-latn")
+        return message(pattern, self._tag).format({"n": number})

@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from actors.call.effects import Effect, Said
-from actors.call.forms import Numbers
 from actors.call.spending import Spending
 from actors.call.utterance import Utterance
 from actors.providers.spec import ChatMessage
 from actors.wording import Digits, Wording
-from config.assistant import Speech
 
 
 class History:
     """A question becomes history when its answer becomes audible: until then the caller may go on with it."""
 
-    def __init__(
-        self, do: Callable[[Effect], None], system_prompt: str, spending: Spending, speech: Speech, language: str
-    ) -> None:
-        self._do, self.spending, self._speech, self._language = do, spending, speech, language
+    def __init__(self, do: Callable[[Effect], None], system_prompt: str, spending: Spending, language: str) -> None:
+        self._do, self.spending, self._language = do, spending, language
         self._system = (ChatMessage("system", system_prompt),) if system_prompt else ()
         self.lines: list[ChatMessage] = []
         self.question = Wording()  # asked, and no answer was heard yet: still part of the caller's turn
@@ -56,8 +52,8 @@ class History:
         if self.question:
             if not self._is_withheld:
                 self.lines.append(ChatMessage("user", self.question))
+            self._do(Said("user", turn, self.hide_keys(str(self.question)), self._began_s))
             self._pressed += self.question.keys
-            self._do(Said("user", turn, str(self.question), self._began_s))
             self.question, self._is_withheld = Wording(), False
 
     def remember_heard(self, utterance: Utterance, text: str, interrupted: bool = False) -> None:
@@ -66,11 +62,8 @@ class History:
             self._do(Said("assistant", utterance.turn, self.hide_keys(text), utterance.started_s, interrupted))
 
     def hide_keys(self, text: str) -> str:
-        """A text of somebody who knows them, such as a model: without the keys that it repeats."""
-        if not (self._pressed or self.question.keys):
-            return text
-        spoken = Numbers(self._language).said if self._speech.numbers == "words" else None
+        """A text of somebody who knows them, such as a model or the caller: without the keys that it repeats."""
         pressed = (*self._pressed, *self.question.keys)
         for keys in pressed:
-            text = keys.hidden_in(keys.hidden_as(spoken, text) if spoken else text, self._language)
+            text = keys.hidden_in(text, self._language)
         return sum(pressed, Digits()).hidden_in(text, self._language, fewest=4)  # a PIN may be pressed in two goes

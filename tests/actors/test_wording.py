@@ -138,3 +138,71 @@ def test_what_repeats_them_in_words_is_hidden(language: str, text: str, hidden: 
 )
 def test_what_repeats_them_one_by_one_is_hidden(language: str, text: str, hidden: str | None):
     assert Digits("4711").hidden_in(text, language) == (text if hidden is None else hidden)
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "forty-two seventeen"),
+        ("en-GB", "Forty two, one seven"),
+        ("en", "four twenty-one seven"),
+        ("en", "four thousand two hundred and seventeen"),
+        ("en", "four thousand, two hundred seventeen"),
+        ("en", "four hundred twenty-one, seven"),
+        ("en", "42 seventeen"),
+        ("de", "zweiundvierzig siebzehn"),
+        ("de-AT", "viertausendzweihundertsiebzehn"),
+        ("es", "cuarenta y dos, diecisiete"),
+        ("es", "cuatro veintiuno siete"),
+        ("fr", "quarante-deux dix-sept"),
+        ("fr", "quatre, vingt et un, sept"),
+        ("it", "quarantadue diciassette"),
+        ("pt", "quarenta e dois dezessete"),
+        ("nl", "tweeënveertig zeventien"),
+        ("sv", "fyrtiotvå sjutton"),
+        ("da", "toogfyrre sytten"),
+        ("nb", "førtito sytten"),
+        ("fi", "neljäkymmentäkaksi seitsemäntoista"),
+        ("pl", "czterdzieści dwa siedemnaście"),
+        ("cs", "čtyřicet dva sedmnáct"),
+        ("ru", "сорок две семнадцать"),
+        ("uk", "сорок два, сімнадцять"),
+        ("el", "σαράντα δύο δεκαεπτά"),
+        ("ro", "patruzeci și doi, șaptesprezece"),
+        ("hu", "negyvenkettő tizenhét"),
+        ("tr", "k\u0131rk iki on yedi"),
+        ("ar", "إثنان وأربعون سبعة عشر"),
+        ("he", "ארבעים ושתיים שבע עשרה"),
+        ("hi", "बयालीस सत्रह"),
+        ("id", "empat puluh dua tujuh belas"),
+        ("vi", "bốn mươi hai mười bảy"),
+        ("th", "สี่สิบสองสิบเจ็ด"),
+        ("ja", "四十二の十七"),
+        ("ja", "四千二百十七"),
+        ("ko", "사십이 십칠"),
+        ("zh", "四十二、十七"),
+        ("zh", "四千两百一十七"),
+    ],
+)
+def test_what_repeats_them_as_numbers_in_words_is_hidden(language: str, text: str):
+    said = f"- {text} -"
+    assert Digits("4217").hidden_in(said, language) == "- [4 keys] -"
+
+
+@pytest.mark.parametrize(
+    ("keys", "language", "text", "hidden"),
+    [
+        ("4422", "en", "Double four, double two.", "[4 keys]."),
+        ("777", "en-GB", "It is triple seven.", "It is [3 keys]."),
+        ("5533", "es", "doble cinco doble tres", "[4 keys]"),
+        ("2005", "en", "So twenty oh five, right?", "So [4 keys], right?"),
+        ("739164", "en", "seventy-three ninety-one sixty-four", "[6 keys]"),
+        ("739164", "en", "It begins with seventy-three nine.", "It begins with [3 keys]."),
+        ("739164", "en", "seven hundred thirty-nine thousand one hundred sixty-four", "[6 keys]"),
+        ("4217", "en", "First forty-two, and then seventeen.", "First [4 keys]."),
+        ("4217", "en", "You have forty-two messages.", "You have forty-two messages."),
+        ("12*34#", "en", "twelve star thirty-four", "[4 keys]"),
+    ],
+)
+def test_parts_of_them_as_numbers(keys: str, language: str, text: str, hidden: str):
+    assert Digits(keys).hidden_in(text, language) == hidden

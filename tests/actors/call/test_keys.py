@@ -359,9 +359,17 @@ def test_a_pin_that_was_pressed_in_two_goes_is_hidden(stage: Stage):
     assert stage.said()[-1] == ("assistant", "So [4 keys].", False)
 
 
-@pytest.mark.parametrize("answer", ["You said four thousand seven hundred eleven.", "You said four seven one one."])
-def test_a_pin_that_is_read_back_in_words_is_hidden(answer: str):
-    stage = Stage(speech={"numbers": "words"})
+@pytest.mark.parametrize("numbers", ["as_written", "words"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "You said four thousand seven hundred eleven.",
+        "You said four seven one one.",
+        "You said forty-seven eleven.",
+    ],
+)
+def test_a_pin_that_is_read_back_in_words_is_hidden(answer: str, numbers: str):
+    stage = Stage(speech={"numbers": numbers})
     stage.speak_out()
     press(stage, "4711#")
     stage.answer(answer)
@@ -376,3 +384,19 @@ def test_what_is_typed_after_the_keys_stands_behind_them_also_after_a_voice_with
     press(stage, "12")
     stage.do("typed", "is my number")
     assert asked(stage) == ["pressed 1 2 is my number"]
+
+
+@pytest.mark.parametrize("words", ["four seven one one", "forty-seven eleven", "4711"])
+def test_a_pin_that_the_caller_says_as_well_is_hidden_from_all_but_the_model(stage: Stage, words: str):
+    press(stage, "4711")
+    stage.caller_says(f"that was {words}")
+    assert asked(stage) == [f"pressed 4 7 1 1 that was {words}"]
+    stage.answer("Thank you.")
+    stage.speak_out()
+    stage.caller_says(f"once more {words}")
+    stage.answer("Thank you.")
+    stage.speak_out()
+    assert [text for role, text, _ in stage.said() if role == "user"] == [
+        "[pressed 4 keys] that was [4 keys]",
+        "once more [4 keys]",
+    ]
