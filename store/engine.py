@@ -45,6 +45,7 @@ CONNECT_S, ANSWER_S = 3.0, 10.0  # PostgreSQL's time for a connection, for the a
 OUTAGE_S, OUTCOMES = 10.0, 40  # how long, and of how many transactions, a loss says something about the next
 _POSTGRES = {"application_name": "callboard"}
 _LOG_LOST = "its log (-wal, -shm) was removed while it was open"
+_LOG_LOST_TRIES = 20  # more than the pool has connections
 _Identity = tuple[int, int] | None
 _Files = tuple[_Identity, ...]
 _patience = threading.local()
@@ -101,7 +102,7 @@ class Database:
     def connect(self, writes: bool = False) -> Iterator[Connection]:
         """A connection in a transaction; `writes` takes SQLite's one write lock at once, not at its first use."""
         try:
-            with self.engine.connect() as connection:
+            with self._connected() as connection:
                 connection.execution_options(callboard_writes=writes).begin()
                 yield connection
         except SQLAlchemyError as error:
@@ -114,6 +115,17 @@ class Database:
             text = f"database {self.place}: holds what no Callboard wrote: {type(error).__name__}: {error}"
             raise self._lost(text.partition("\n")[0]) from error
         self._outcomes.append((time.monotonic(), ""))
+
+    def _connected(self) -> Connection:
+        """Where SQLite's log was removed each try closes one of the idle connections that have it open."""
+        for _ in range(_LOG_LOST_TRIES):
+            try:
+                return self.engine.connect()
+            except OperationalError as error:
+                if _LOG_LOST not in str(error):
+                    raise
+                time.sleep(0.02)  # another thread may be about to finish with its own
+        return self.engine.connect()
 
     def _lost(self, text: str) -> StoreUnavailable:
         self._outcomes.append((time.monotonic(), text))
