@@ -99,7 +99,12 @@ _REPEATS = {  # two and three of the same
 }
 MOST_TOGETHER = 4  # figures of one number, if it is not all of them
 MOST_SPELLED = 12
-_GAP = r"[\s\u00ad\u200b\u2010\u2011-]"
+_LETTERS = {  # that are written otherwise, too
+    "ar": {"\u0625": "[\u0625\u0627]", "\u0623": "[\u0623\u0627]"},
+    "de": {"\u00f6": "(?:\u00f6|oe)", "\u00fc": "(?:\u00fc|ue)", "\u00df": "(?:\u00df|ss)"},
+    "zh": {"\u4e8c": "[\u4e8c\u4e24\u5169]"},
+}
+_GAP = r"[\s\u00ad\u200b\u2010\u2011\u05be-]"
 
 
 @cache
@@ -115,16 +120,17 @@ def read_back_pattern(language: str, keys: str) -> str:
     latter, a group "n42" tells which."""
     lengths = {*range(1, MOST_TOGETHER + 1), len(keys)} if spells_numbers(language) else set()
     parts = {keys[at : at + n] for n in lengths if n <= MOST_SPELLED for at in range(len(keys) - n + 1)}
-    spelled = [(number_pattern(language, part), part) for part in parts if part == "0" or part[:1] != "0"]
+    spelled = [(pattern, part) for part in parts if (pattern := number_pattern(language, part))]
     spelled.sort(key=lambda found: (len(found[1]), len(found[0])), reverse=True)
     return "|".join([*(f"(?P<n{part}>{pattern})" for pattern, part in spelled), figure_pattern(language)])
 
 
 @lru_cache(10_000)
 def number_pattern(language: str, figures: str) -> str:
-    """A regular expression for a number in words, in all its genders, hyphenated or not."""
+    """A regular expression for a number in words, in all its genders, hyphenated or not; empty: it has none."""
     tag, base = language.replace("_", "-"), base_language(language)
-    ways = {message(f"{{n,spellout{form}}}", tag).format({"n": int(figures)}) for form in _FORMS}
+    forms = _FORMS if figures == "0" or figures[0] != "0" else ()
+    ways = {message(f"{{n,spellout{form}}}", tag).format({"n": int(figures)}) for form in forms}
     if len(figures) in (2, 3) and len(set(figures)) == 1 and base in _REPEATS:
         repeats = _REPEATS[base].split("|")[len(figures) - 2].split()
         digits = [word for word, figure in figure_words(language).items() if figure == figures[0]]
@@ -135,6 +141,6 @@ def number_pattern(language: str, figures: str) -> str:
 def _as_written(words: str, base: str) -> str:
     gap = f",?{_GAP}{{0,2}}" + (r"(?:and\s)?" if base == "en" else "")
     pattern = gap.join(map(re.escape, re.split(f"{_GAP}+", words)))
-    if base == "zh":
-        pattern = pattern.replace("\u4e8c", "[\u4e8c\u4e24\u5169]")
+    for letter, others in _LETTERS.get(base, {}).items():
+        pattern = pattern.replace(letter, others)
     return pattern if _UNSPACED.search(words) else rf"(?<!\w){pattern}(?!\w)"
