@@ -196,7 +196,7 @@ async def test_an_operator_may_say_why_and_let_the_assistant_say_goodbye(office:
 async def test_what_an_operator_says_is_short(office: Office, command: Command) -> None:
     call = await office.call()
     code, _, err = await command("hangup", call, "--because", "x" * 201)
-    assert code == 1 and "legal: at most 200 printable characters" in err
+    assert code == 2 and "legal: at most 200 printable characters" in err
     assert "Call" in office.house.company()
 
 
