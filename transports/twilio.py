@@ -146,7 +146,7 @@ class TwilioStream:
         message = _load(text)
         name = message.get("event")
         if name == "media" and self.state is State.STARTED and message.get("streamSid") == self._stream_sid:
-            return _media(message.get("media"))  # nearly always
+            return _media(_object(message, "media"))  # nearly always
         if not isinstance(name, str):
             raise TwilioError(f"event must be a string, got {shown(name)}")
         following = self._legal.get(name)
@@ -227,16 +227,11 @@ def _object(source: dict[str, Any], name: str) -> dict[str, Any]:
     return value
 
 
-def _media(media: Any) -> Media | Ignored:
-    if not isinstance(media, dict):
-        raise TwilioError(f"media must be an object, got {shown(media)}")
+def _media(media: dict[str, Any]) -> Media | Ignored:
     if media.get("track", "inbound") != "inbound":
         return Ignored()
-    payload = media.get("payload")
-    if not isinstance(payload, str):
-        raise TwilioError(f"payload must be a string, got {shown(payload)}")
     try:
-        return Media(b64decode(payload, validate=True))
+        return Media(b64decode(_text(media, "payload"), validate=True))
     except ValueError as error:  # binascii.Error is one, and so is the complaint about characters beyond ASCII
         raise BadBase64(f"media.payload: {error}") from None
 
