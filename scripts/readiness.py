@@ -174,6 +174,8 @@ def _redis(settings: RedisSettings) -> Iterator[Finding]:
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
+    from store.redis_state import PROBE_KEY
+
     client = redis.Redis(
         settings.host,
         settings.port,
@@ -185,7 +187,7 @@ def _redis(settings: RedisSettings) -> Iterator[Finding]:
         socket_connect_timeout=_WAIT_S,
     )
     try:
-        client.ping()
+        client.set(PROBE_KEY, 1, px=1000)  # a replica, one without memory and one without a disk answer a PING
         yield Finding("Redis", True, f"{settings.host}:{settings.port} answers")
     except redis.RedisError as error:
         yield Finding("Redis", False, f"{settings.host}:{settings.port}: {error}", "start Redis, or mend REDIS__*")

@@ -1,7 +1,8 @@
-"""Shared state in Redis: the scripts, and what happens while Redis is away.
+"""Shared state in Redis, and what happens while Redis is away.
 
 An operation gets `ANSWER_S`. If Redis does not answer by then, this process answers from what it knows by itself, and
-does so at once for the next `RETRY_S`, after which one operation tries again. Nothing has to be caught up with
+does so at once for the next `RETRY_S`, after which one operation tries again: over a new connection, because the name
+may lead to another server by now, and Redis is back when it takes what is written. Nothing has to be caught up with
 afterwards: a lease that Redis lacks is restored by its next renewal, and a counter holds each process's own total.
 """
 
@@ -11,8 +12,10 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -21,104 +24,21 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from config.settings import RedisSettings
+from store import redis_scripts as lua
 from store.shared import InProcessState, Lease, NodeInfo, SharedState, interval
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 ANSWER_S = 0.25
 RETRY_S = 1.0
 CONNECTIONS = 8
 PORTION = 500  # calls whose leases one script handles: 1-2 ms of Redis
 PREFIX = "callboard:"
-
-_NOW = "local t = redis.call('TIME') local now = t[1] * 1000000 + t[2] "  # microseconds: exact in Lua until 2255
-
-# An owner's lease is "EPOCH OWNER". KEYS: the last epoch of all, then the calls' leases.
-# ARGV: owner, milliseconds. The answer: an epoch for each call, "" where another owner has it.
-_LEASE = (
-    _NOW
-    + """
-local epoch, epochs = math.max(now, tonumber(redis.call('GET', KEYS[1]) or 0) + 1), {}
-for i = 2, #KEYS do
-    local held = redis.call('GET', KEYS[i])
-    if held and string.match(held, ' (.*)$') ~= ARGV[1] then
-        epochs[i - 1] = ''
-    else
-        epochs[i - 1] = string.format('%.0f', epoch)
-        redis.call('SET', KEYS[i], epochs[i - 1] .. ' ' .. ARGV[1], 'PX', ARGV[2])
-        redis.call('SET', KEYS[1], epochs[i - 1])
-        epoch = epoch + 1
-    end
-end
-return epochs
-"""
-)
-# ARGV: milliseconds, then each call's lease, whose epoch may be of a process that could not ask Redis.
-# The answer: 1 for each call that is still ours, else 0.
-_RENEW = """
-local ours, last = {}, tonumber(redis.call('GET', KEYS[1]) or 0)
-for i = 2, #KEYS do
-    local held = redis.call('GET', KEYS[i])
-    if held and held ~= ARGV[i] then
-        ours[i - 1] = 0
-    else
-        ours[i - 1] = 1
-        redis.call('SET', KEYS[i], ARGV[i], 'PX', ARGV[1])
-        local epoch = string.match(ARGV[i], '^%d+')
-        if tonumber(epoch) > last then
-            last = tonumber(epoch)
-            redis.call('SET', KEYS[1], epoch)
-        end
-    end
-end
-return ours
-"""
-_RELEASE = """
-for i = 1, #KEYS do
-    if redis.call('GET', KEYS[i]) == ARGV[i] then redis.call('DEL', KEYS[i]) end
-end
-return 1
-"""
-# ARGV: the process, its own total.
-_COUNT = """
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-local sum = 0
-for _, total in ipairs(redis.call('HVALS', KEYS[1])) do sum = sum + total end
-return sum
-"""
-# ARGV: the interval and the period, in microseconds.
-_ALLOW = (
-    _NOW
-    + """
-local due = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now) + ARGV[1]
-if due - now > tonumber(ARGV[2]) then return 0 end
-redis.call('SET', KEYS[1], string.format('%.0f', due), 'PX', math.ceil((due - now) / 1000))
-return 1
-"""
-)
-# A node's field is "BEAT END INFO", times in microseconds. ARGV: name, microseconds, info.
-_BEAT = (
-    _NOW
-    + """
-redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f %.0f %s', now, now + ARGV[2], ARGV[3]))
-return 1
-"""
-)
-_NODES = (
-    _NOW
-    + """
-local found, all = {}, redis.call('HGETALL', KEYS[1])
-for i = 1, #all, 2 do
-    local at, ends, info = string.match(all[i + 1], '^(%d+) (%d+) (.*)$')
-    if tonumber(ends) > now then
-        found[#found + 1] = {all[i], string.format('%.0f', now - at), info}
-    else
-        redis.call('HDEL', KEYS[1], all[i])
-    end
-end
-return found
-"""
-)
+PROBE_KEY = f"{PREFIX}probe"
+COUNT_KEPT_S = 86_400.0  # since a node was last asked after: nodes whose names come and go leave nothing for ever
+REASON_CHARS = 200
 
 
 class _Away(Exception):
@@ -135,19 +55,21 @@ class RedisState(SharedState):
         self._own = InProcessState(now)
         self._reason = ""  # why Redis is away
         self._retry_at = 0.0
-        self._redis = Redis(connection_pool=_pool(settings))
-        scripts = (_LEASE, _RENEW, _RELEASE, _COUNT, _ALLOW, _BEAT, _NODES)
-        self._scripts = {text: self._redis.register_script(text) for text in scripts}
+        self._settings = settings
+        self._connect()
+
+    def _connect(self) -> None:
+        self._redis = Redis(connection_pool=_pool(self._settings))
+        self._scripts = {text: self._redis.register_script(text) for text in lua.ALL}
 
     async def lease_all(self, calls: Sequence[str], owner: str, ttl_s: float) -> dict[str, int]:
         leased: dict[str, int] = {}
         for some in _portions(calls):
             try:
-                answer = await self._run(_LEASE, _lease_keys(some), owner, _ms(ttl_s))
+                epochs = await self._run(lua.LEASE, _lease_keys(some), owner, _ms(ttl_s), read=partial(_epochs, some))
             except _Away:
                 leased |= await self._own.lease_all(some, owner, ttl_s)
                 continue
-            epochs = {call: int(epoch) for call, epoch in zip(some, answer, strict=True) if epoch}
             for call, epoch in epochs.items():
                 self._own.learn(call, Lease(owner, epoch), ttl_s)
             leased |= epochs
@@ -157,65 +79,62 @@ class RedisState(SharedState):
         lost: set[str] = set()
         for some in _portions(list(leases)):
             theirs = {call: leases[call] for call in some}
+            held = [_text(lease) for lease in theirs.values()]
             try:
-                answer = await self._run(_RENEW, _lease_keys(some), _ms(ttl_s), *map(_text, theirs.values()))
+                ours = await self._run(lua.RENEW, _lease_keys(some), _ms(ttl_s), *held, read=partial(_ours, some))
             except _Away:
                 lost |= await self._own.renew_all(theirs, ttl_s)
                 continue
-            for call, is_ours in zip(some, answer, strict=True):
-                if is_ours:
-                    self._own.learn(call, leases[call], ttl_s)
-                else:
-                    lost.add(call)
+            for call in ours:
+                self._own.learn(call, leases[call], ttl_s)
+            lost |= theirs.keys() - ours
         await self._own.release_all({call: leases[call] for call in lost})
         return lost
 
     async def release_all(self, leases: Mapping[str, Lease]) -> None:
         await self._own.release_all(leases)
         for some in _portions(list(leases)):
-            try:
-                await self._run(_RELEASE, _lease_keys(some)[1:], *(_text(leases[call]) for call in some))
-            except _Away:
-                pass  # they end by themselves
+            held = [_text(leases[call]) for call in some]
+            with suppress(_Away):  # they end by themselves
+                await self._run(lua.RELEASE, _lease_keys(some)[1:], *held, read=int)
 
     async def owner_of(self, call_id: str) -> Lease | None:
+        async def question() -> Lease | None:
+            return _lease(await self._redis.get(_lease_key(call_id)))
+
         try:
-            held = await self._ask(lambda: self._redis.get(_lease_key(call_id)))
+            return await self._ask(question)
         except _Away:
             return await self._own.owner_of(call_id)
-        return _lease(held) if held else None
 
     async def count(self, name: str, delta: int = 1) -> int:
         total = await self._own.count(name, delta)
         try:
-            return int(await self._run(_COUNT, [_key("count", name)], self._process, total))
+            return await self._run(lua.COUNT, [_key("count", name)], self._process, total, _ms(COUNT_KEPT_S), read=int)
         except _Away:
             return total
 
     async def allow(self, key: str, limit: int, period_s: float) -> bool:
         interval_us = interval(limit, period_s)
         try:
-            return bool(await self._run(_ALLOW, [_key("limit", key)], interval_us, int(period_s * 1e6)))
+            return await self._run(lua.ALLOW, [_key("limit", key)], interval_us, int(period_s * 1e6), read=_flag)
         except _Away:
             return await self._own.allow(key, limit, period_s)
 
     async def beat(self, node: str, info: dict[str, Any], ttl_s: float) -> None:
         await self._own.beat(node, info, ttl_s)
-        try:
-            await self._run(_BEAT, [_key("nodes")], node, int(ttl_s * 1e6), json.dumps(info))
-        except _Away:
-            pass  # the next beat comes soon
+        with suppress(_Away):  # the next beat comes soon
+            await self._run(lua.BEAT, [_key("nodes")], node, int(ttl_s * 1e6), json.dumps(info), read=_flag)
 
     async def nodes(self) -> list[NodeInfo]:
         try:
-            found = await self._run(_NODES, [_key("nodes")])
+            return await self._run(lua.NODES, [_key("nodes")], read=_nodes)
         except _Away:
             return await self._own.nodes()
-        return [NodeInfo(name, json.loads(info), int(age_us) / 1e6) for name, age_us, info in sorted(found)]
 
     async def health(self) -> str:
         try:
-            await self._ask(self._redis.ping)
+            await self._ask(self._probe)
         except _Away:
             return f"redis {self._place}: {self._reason}"
         return "ok"
@@ -223,17 +142,26 @@ class RedisState(SharedState):
     async def close(self) -> None:
         await self._redis.aclose(close_connection_pool=True)
 
-    async def _run(self, script: str, keys: list[str], *arguments: str | int) -> Any:
-        return await self._ask(lambda: self._scripts[script](keys, arguments))
+    async def _probe(self) -> None:
+        _flag(await self._scripts[lua.PROBE]([PROBE_KEY], ()))
 
-    async def _ask(self, question: Callable[[], Any]) -> Any:
+    async def _run(self, script: str, keys: list[str], *arguments: str | int, read: Callable[[Any], T]) -> T:
+        async def question() -> T:
+            return read(await self._scripts[script](keys, arguments))
+
+        return await self._ask(question)
+
+    async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
         """Redis's answer. Raises `_Away`, at once where Redis was away a moment ago."""
         if self._reason:
             if self._now() < self._retry_at:
                 raise _Away
             self._retry_at = self._now() + RETRY_S  # this one tries, the others do not wait for it
+            await self._reconnect()
         try:
             async with asyncio.timeout(ANSWER_S):
+                if self._reason:
+                    await self._probe()
                 answer = await question()
         except Exception as error:  # after a cut the client raises more than its own errors and the system's
             self._note_outage(error)
@@ -242,6 +170,14 @@ class RedisState(SharedState):
             log.warning("redis %s is back", self._place)
             self._reason = ""
         return answer
+
+    async def _reconnect(self) -> None:
+        """Whatever state the outage has left the client in, and wherever it was connected to, is forgotten."""
+        before = self._redis
+        self._connect()
+        with suppress(Exception):
+            async with asyncio.timeout(ANSWER_S):
+                await before.aclose(close_connection_pool=True)
 
     def _note_outage(self, error: Exception) -> None:
         reason = f"no answer within {ANSWER_S:g} s" if isinstance(error, TimeoutError) else _told(error)
@@ -263,6 +199,7 @@ def _pool(settings: RedisSettings) -> BlockingConnectionPool:
         socket_connect_timeout=ANSWER_S,
         retry=Retry(NoBackoff(), 0),
         decode_responses=True,
+        encoding_errors="replace",
         client_name="callboard",
     )
 
@@ -286,16 +223,48 @@ def _portions(calls: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def _told(error: Exception) -> str:
     foreseen = isinstance(error, RedisError | OSError) and str(error)
-    return str(error) if foreseen else f"{type(error).__name__} {error}".strip()
+    text = str(error) if foreseen else f"{type(error).__name__} {error}"
+    return " ".join(text[:REASON_CHARS].split())
 
 
 def _text(lease: Lease) -> str:
     return f"{lease.epoch} {lease.owner}"
 
 
-def _lease(text: str) -> Lease:
-    epoch, _, owner = text.partition(" ")
-    return Lease(owner, int(epoch))
+# --- what Redis answers: whatever is no such answer raises something -------------------------------------------------
+
+
+def _epochs(calls: Sequence[str], answer: Any) -> dict[str, int]:
+    return {call: int(epoch) for call, epoch in zip(calls, answer, strict=True) if epoch}
+
+
+def _ours(calls: Sequence[str], answer: Any) -> set[str]:
+    return {call for call, is_ours in zip(calls, answer, strict=True) if _flag(is_ours)}
+
+
+def _flag(answer: Any) -> bool:
+    if answer not in (0, 1):
+        raise ValueError(f"answers {answer!r:.40}")
+    return bool(answer)
+
+
+def _nodes(answer: Any) -> list[NodeInfo]:
+    rows = [(str(name), int(age_us) / 1e6, _object(info)) for name, age_us, info in sorted(answer)]
+    return [NodeInfo(name, info, age_s) for name, age_s, info in rows if info is not None]
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    """Somebody else's field may hold anything."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _lease(answer: Any) -> Lease | None:
+    epoch, _, owner = str(answer or "").partition(" ")
+    return Lease(owner, int(epoch)) if epoch.isdecimal() and owner else None
 
 
 def _ms(seconds: float) -> int:
