@@ -5,6 +5,7 @@
 readonly PYTHON=.venv/bin/python
 readonly CLIENT=tests/browser/npm
 readonly BROWSER=tests/browser/program
+readonly WEIGHTS=.venv/share/callboard/moonshine-base-en-1/manifest.json
 readonly HALF_DONE=.venv/.callboard-half-done # as long as somebody builds the environment
 
 say() { printf '%s\n' "$*" >&2; }
@@ -35,13 +36,14 @@ _interrupted() {
 }
 
 _is_set_up() {
-    _has_environment "$1" || return 1
+    _has_environment "$1" && _has_weights || return 1
     [[ $1 != dev ]] || { _has_client && _has_browser && [[ -z $(_missing dev) ]]; }
 }
 
 _install_all() {
     _install_packages "$1"
     _has_environment "$1" || _build_environment "$1"
+    _has_weights || _prepare_weights
     [[ $1 == dev ]] || return 0
     _has_client || _install_client
     _has_browser || _install_browser
@@ -253,6 +255,18 @@ _install_python_packages() {
         "${pip[@]}" install --quiet --require-hashes --no-deps -r requirements/model.txt || return
     fi
     "${pip[@]}" install --quiet --no-deps --no-build-isolation -e .
+}
+
+# --- the recognizer's weights ----------------------------------------------------------------------------------------
+
+# Elsewhere there is no such package, and pocketsphinx hears.
+_has_weights() {
+    [[ -e $WEIGHTS || $MACHTYPE != x86_64-*linux* ]]
+}
+
+# Not a cause to stop: it hears without them, if slowly, and the next start tries again.
+_prepare_weights() {
+    "$PYTHON" -m actors.engines.weights || say "The recognizer uses its weights as they are shipped, which takes more time."
 }
 
 # --- for the tests of the page: the published RTVI client, and a browser -----------------------------------------------

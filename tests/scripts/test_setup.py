@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+
+from actors.engines.weights import MANIFEST, home
 
 pytestmark = pytest.mark.timeout(200)
 HANG_S = 120  # bash starts dozens of programs, which a busy machine may take ten times as long for
@@ -48,7 +51,11 @@ def program(folder: Path, name: str, *lines: str) -> None:
     (folder / name).chmod(0o755)
 
 
-def python(folder: Path, pip: str, ensurepip: str = "exit 0") -> None:
+WEIGHTS = Path(".venv/share/callboard") / home().name / MANIFEST
+PREPARE = f'mkdir -p "{WEIGHTS.parent}" && touch "{WEIGHTS}"'
+
+
+def python(folder: Path, pip: str, ensurepip: str = "exit 0", weights: str = PREPARE) -> None:
     """A Python for which `pip` is shell, too; it makes environments of itself."""
     make_venv = 'mkdir -p .venv/bin && cp "$0" .venv/bin/python && echo "$(pwd -P)/.venv" > .venv/bin/activate'
     program(
@@ -59,6 +66,7 @@ def python(folder: Path, pip: str, ensurepip: str = "exit 0") -> None:
         f'    *"-m venv"*) {make_venv} ;;',
         f'    *"-m pip"*install*) {pip} ;;',
         "    *platform*) echo 3.12.3 ;;",
+        f"    *actors.engines.weights*) {weights} ;;",
         "esac",
     )
     for tool in ("cp", "mkdir"):
@@ -120,6 +128,19 @@ def test_a_failure_is_one_line_with_its_cause(clone: Path, path: Path, pip_says:
     code, said = set_up(clone, path)
     assert code == 1 and "Traceback" not in said
     assert cause in said.splitlines()[-1]
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="there is no such package")
+def test_weights_are_prepared_once_and_their_absence_stops_nobody(clone: Path, path: Path) -> None:
+    python(path, "exit 0", weights="echo no memory >&2; exit 1")
+    for _ in range(2):
+        code, said = set_up(clone, path)
+        assert code == 0 and "no memory" in said and said.count("as they are shipped") == 1
+    (path / "python3").unlink()
+    (clone / ".venv/bin/python").unlink()
+    python(path, "exit 0", weights=f"echo preparing >&2; {PREPARE}")
+    assert "preparing" in set_up(clone, path)[1]
+    assert set_up(clone, path) == (0, "")
 
 
 def test_another_failure_shows_the_last_words(clone: Path, path: Path) -> None:

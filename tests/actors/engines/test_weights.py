@@ -1,0 +1,105 @@
+"""The weights as they are shipped, and as they are prepared: the same numbers, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from actors.engines import weights
+from actors.engines.process import ROOT
+from actors.engines.weights import MANIFEST, WeightsUnusable
+
+pytest.importorskip("onnxruntime")
+PREPARE = [sys.executable, "-m", "actors.engines.weights"]
+NEW_HOME = "import sys; from actors.engines import weights; sys.prefix = sys.argv[1]; sys.exit(weights.main())"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment in which they were prepared."""
+    prefix = tmp_path_factory.mktemp("prefix")
+    done = prepare(prefix)
+    assert (done.returncode, done.stderr) == (0, "Preparing the recognizer's weights ...\n")
+    return prefix
+
+
+def prepare(prefix: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", NEW_HOME, str(prefix)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_preparation_needs_little_memory(place: Path) -> None:
+    most_bytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss << 10
+    assert most_bytes < weights.NEEDED_BYTES
+
+
+def test_what_is_prepared_is_not_prepared_again(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "prefix", str(place))
+    before = (weights.prepared() / MANIFEST).stat().st_mtime_ns
+    assert prepare(place).stderr == ""
+    assert (weights.prepared() / MANIFEST).stat().st_mtime_ns == before
+    assert [path.name for path in weights.home().parent.iterdir()] == [weights.home().name], "nothing is left over"
+
+
+@pytest.mark.parametrize("name", [weights.DECODER, MANIFEST])
+def test_what_is_damaged_is_noticed_and_mended(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    shutil.copytree(place, tmp_path, dirs_exist_ok=True)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    broken = weights.home() / name
+    broken.write_bytes(broken.read_bytes()[:-1])
+    with pytest.raises(WeightsUnusable, match=r"actors\.engines\.weights"):
+        weights.prepared()
+    assert prepare(tmp_path).returncode == 0
+    assert weights.prepared() == weights.home()
+
+
+def test_an_interruption_leaves_nothing_that_counts(tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", NEW_HOME, str(tmp_path)], cwd=ROOT, stderr=subprocess.PIPE)
+    assert process.stderr is not None and process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    assert process.stderr.read() == b""
+    assert process.wait() == 130
+    assert list((tmp_path / "share" / "callboard").iterdir()) == []
+
+
+def test_what_a_killed_one_left_is_removed_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    old, young = (weights.home().parent / f"{weights.home().name}.part-{name}" for name in ("old", "young"))
+    for left in (old, young):
+        left.mkdir(parents=True)
+    os.utime(old, (0, 0))
+    weights.prepare()
+    assert not old.exists() and young.exists() and weights.prepared()
+
+
+def test_other_files_under_the_same_names_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / weights.PACKAGE / "models" / "base-en"
+    folder.mkdir(parents=True)
+    (tmp_path / weights.PACKAGE / "__init__.py").touch()
+    for name in weights.SHIPPED:
+        (folder / name).write_bytes(b"other")
+    monkeypatch.delitem(sys.modules, weights.PACKAGE, raising=False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(WeightsUnusable, match=r"encoder_model.ort: not the file that it was .*moonshine-cpp==0.1.4"):
+        weights.shipped()
+
+
+def test_without_memory_nothing_is_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    (tmp_path / "memory.max").write_text("600000000\n")
+    (tmp_path / "memory.current").write_text("100000000\n")
+    monkeypatch.setattr(weights, "CGROUP", tmp_path)
+    assert weights.main() == 1
+    assert capsys.readouterr().err == "\nNot prepared: 476 MB of memory are free, and 700 MB are needed\n"
+    assert not weights.home().parent.exists()
