@@ -44,6 +44,8 @@ def change(running: Settings, before: Settings, after: Settings) -> Reloaded:
             values[option.path[0]] = group.model_copy(update={option.path[1]: option.value_in(after)})
     return Reloaded(
         running.model_copy(update=values),
-        tuple(f"{o.name} = {o.shown(o.value_in(after))!r}, was {o.shown(o.value_in(before))!r}" for o in taken),
+        tuple(
+            f"{o.name} = {o.shown(o.value_in(after))!r:.200}, was {o.shown(o.value_in(before))!r:.200}" for o in taken
+        ),
         tuple(f"{o.name} needs a restart" for o in changed if not is_reloaded(o)),
     )

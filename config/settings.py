@@ -33,6 +33,8 @@ from config.options import Option, env_name, options
 from config.yaml_file import read_yaml
 
 CONFIG_FILE = "CALLBOARD_CONFIG"
+FILE_BYTES = 64 << 10  # a tenth of a second to read, for which the main process of a node looks after nothing else
+_SHOWN, _SHOWN_CHARS = 10, 200  # of what is wrong in it, and of each value
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 ListenPort = Annotated[int, Field(ge=0, le=65535)]  # 0: any free one
@@ -377,7 +379,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     try:
         return Settings(**values)
     except ValidationError as error:
-        raise ConfigError("\n".join(_complaint(detail) for detail in error.errors())) from None
+        raise ConfigError(_few([_complaint(detail) for detail in error.errors()], "\n")) from None
 
 
 def _from_environ(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -394,16 +396,16 @@ def _from_file(path: str) -> dict[str, Any]:
     if not path:
         return {}
     try:
-        document = read_yaml(Path(path))
+        document = read_yaml(Path(path), FILE_BYTES)
     except ConfigError as error:
         raise ConfigError(f"{CONFIG_FILE} = {path!r}{str(error).removeprefix(path)}") from None
     if wrong := [document.complaint(problem) for problem in document.problems if problem.fatal]:
-        raise ConfigError("\n".join(f"{CONFIG_FILE} = {path!r}{line.removeprefix(path)}" for line in wrong))
+        raise ConfigError(_few([f"{CONFIG_FILE} = {path!r}{line.removeprefix(path)}" for line in wrong], "\n"))
     content = document.content if document.content is not None else {}
     if not isinstance(content, dict):
         raise ConfigError(f"{CONFIG_FILE} = {path!r}: must hold a mapping of options")
-    if unknown := [str(name) for name in content if name not in Settings.model_fields]:
-        raise ConfigError(f"{CONFIG_FILE} = {path!r}: unknown {', '.join(unknown)}; see docs/settings.md")
+    if unknown := [str(name)[:_SHOWN_CHARS] for name in content if name not in Settings.model_fields]:
+        raise ConfigError(f"{CONFIG_FILE} = {path!r}: unknown {_few(unknown, ', ')}; see docs/settings.md")
     return content
 
 
@@ -426,7 +428,13 @@ def _complaint(detail: ErrorDetails) -> str:
     if option is None:  # a group: a rule over its options, whose text names them, or something that is no group
         return text if is_rule else f"{name}: {text}"
     reason = f"{text}; " if is_rule else ""
-    return f"{name} = {option.shown(detail['input'])!r}: {reason}legal: {option.legal}"
+    return f"{name} = {option.shown(detail['input'])!r:.{_SHOWN_CHARS}}: {reason}legal: {option.legal}"
+
+
+def _few(texts: list[str], between: str) -> str:
+    """A wrong file may hold thousands, and goes into one line of the log."""
+    more = [f"and {len(texts) - _SHOWN} more"] * (len(texts) > _SHOWN)
+    return between.join([*texts[:_SHOWN], *more])
 
 
 @dataclass(frozen=True, slots=True)
@@ -465,8 +473,8 @@ def _code(*texts: str) -> str:
 
 _PAGE_HEAD = f"""# Settings
 
-Options are environment variables. `{CONFIG_FILE}` may name a YAML file with the same names in lower case
-(`postgres: {{port: 5432}}`); the environment wins, and an empty variable counts as unset. `callboard config` shows
+Options are environment variables. `{CONFIG_FILE}` may name a YAML file (at most 64 KB) with the same names in lower
+case (`postgres: {{port: 5432}}`); the environment wins, and an empty variable counts as unset. `callboard config` shows
 the effective values. Written from `config/settings.py` by
 `python -c "from config.settings import settings_page; print(settings_page(), end='')" > docs/settings.md`.
 

@@ -74,9 +74,9 @@ class Document:
         return None
 
 
-def read_yaml(path: Path) -> Document:
+def read_yaml(path: Path, most_bytes: int = MAX_BYTES) -> Document:
     """The document of the file, None if it is empty. Raises `ConfigError`: unreadable, too large, not YAML, several."""
-    text = _text(path)
+    text = _text(path, most_bytes)
     loader = _LOADER(text)
     try:
         root = loader.get_single_node()
@@ -94,13 +94,13 @@ def read_yaml(path: Path) -> Document:
     return Document(str(path), content, tuple(builder.problems), root)
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, most_bytes: int) -> str:
     try:
-        raw = _bytes(path)
+        raw = _bytes(path, most_bytes)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
-    if len(raw) > MAX_BYTES:
-        raise ConfigError(f"{path}: is larger than {MAX_BYTES:,} bytes")
+    if len(raw) > most_bytes:
+        raise ConfigError(f"{path}: is larger than {most_bytes:,} bytes")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -108,15 +108,15 @@ def _text(path: Path) -> str:
         raise ConfigError(f"{path}:{line}: is not UTF-8 text: byte 0x{raw[error.start]:02x}") from None
 
 
-def _bytes(path: Path) -> bytes:
+def _bytes(path: Path, most: int) -> bytes:
     """What the file holds, or one byte too many of it. A pipe may be one, too (`<(...)`), but is not waited for."""
     raw = b""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     try:
-        while len(raw) <= MAX_BYTES:
+        while len(raw) <= most:
             if not select.select([descriptor], [], [], SILENCE_S)[0]:
                 raise ConfigError(f"{path}: is no file, and nothing has come out of it for {SILENCE_S:g} s")
-            if not (data := os.read(descriptor, MAX_BYTES + 1 - len(raw))):
+            if not (data := os.read(descriptor, most + 1 - len(raw))):
                 break
             raw += data
     finally:

@@ -13,15 +13,16 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from actors.node import process
 from actors.node.keeper import SHUTDOWN_S, Keeper, NodeFailed
 from actors.node.node import Blueprint
-from config.errors import CallboardError
+from config.errors import CallboardError, ConfigError
 from config.logging import configure
 from config.reload import change
-from config.settings import Settings
+from config.settings import CONFIG_FILE, Settings
 from scripts.nodes import announced, reach
 from scripts.storage import database_name
 from store.private import open_data_dir
@@ -185,6 +186,7 @@ class Reloader:
 
     def __call__(self) -> Settings | None:
         try:
+            _check_rereadable(os.environ.get(CONFIG_FILE, ""))
             wanted = self._load()
         except CallboardError as error:
             log.error("SIGHUP: %s: the settings stay as they are: %s", error.code, "; ".join(str(error).splitlines()))
@@ -197,6 +199,12 @@ class Reloader:
         for line in done.refused:
             log.error("SIGHUP: %s", line)
         return self._running
+
+
+def _check_rereadable(path: str) -> None:
+    """A pipe has given at the start what it had, and to wait for more would keep the main process from its node."""
+    if path and Path(path).exists() and not Path(path).is_file():
+        raise ConfigError(f"{CONFIG_FILE} = {path!r}: is no file, and cannot be read a second time")
 
 
 def has_terminal() -> bool:

@@ -8,10 +8,12 @@ import os
 import pty
 import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from config.yaml_file import SILENCE_S
 from scripts.child_server import ALONE
 from tests.node.conftest import NodeProcess, StartNode, until
 from tests.node.test_recovery import hold_calls
@@ -99,6 +101,40 @@ async def test_what_is_wrong_or_needs_a_restart_is_one_line_and_the_old_settings
     await until(lambda: node.log.count("the settings stay as they are") == 2)
     assert (await node.get("/healthz/")).code == 200
     assert "Traceback" not in node.log
+
+
+@pytest.mark.parametrize("workers", ["1", "0"])
+async def test_a_file_that_cannot_be_read_holds_nobody_up(start_node: StartNode, tmp_path: Path, workers: str) -> None:
+    node, config = await start(start_node, tmp_path, workers, "limits: {max_calls: 7}")
+
+    async def refused(says: str) -> None:
+        before, begun_s = len(node.log), time.monotonic()
+        node.signal(signal.SIGHUP)
+        await until(lambda: says in node.log[before:])
+        assert time.monotonic() - begun_s < SILENCE_S / 2
+        assert (await node.get("/readiness/")).code == 200
+
+    config.unlink()
+    await refused("No such file or directory")
+    config.mkdir()
+    await refused("is no file")
+    config.rmdir()
+    with config.open("wb") as file:
+        file.truncate(50 << 20)
+    await refused("is larger than 65,536 bytes")
+    write(config, "limits: {" + ", ".join(f"k{number}: 1" for number in range(4000)) + "}")
+    await refused("and 3990 more")
+    assert max(map(len, node.log.splitlines())) < 4000
+    config.unlink()
+    os.mkfifo(config)
+    silent = os.open(config, os.O_RDWR)  # somebody has it open for writing, and says nothing
+    try:
+        await refused("is no file, and cannot be read a second time")
+    finally:
+        os.close(silent)
+    await refused("is no file, and cannot be read a second time")  # without a writer it would be empty
+    config.unlink()
+    await hang_up(node, config, "limits: {max_calls: 8}", "LIMITS__MAX_CALLS = '8', was '7'")
 
 
 async def test_a_terminal_that_is_closed_drains(tmp_path: Path, start_node: StartNode) -> None:
