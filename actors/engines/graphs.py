@@ -179,7 +179,7 @@ def _product(
 ) -> list[onnx.NodeProto]:
     """x @ W as scale(x) * scale(W) * (int8(x) @ int8(W)); onnxruntime makes one operation of it."""
     given, name, out = node.input[0], node.input[1], node.output[0]
-    values, zero = weight.values, np.int16(weight.zero)
+    values, zero = weight.values, weight.zero
     kind: Any = np.int8
     if unsigned:
         values, zero, kind = (values.astype(np.int16) + 128).astype(np.uint8), zero + 128, np.uint8
