@@ -9,6 +9,7 @@ import select
 import signal
 import socket
 import sys
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -50,6 +51,9 @@ class Reply:
 class Work(ABC):
     """One channel's work. Any exception ends it, and only it."""
 
+    has_more = False  # input has left something to do: `step` is wanted
+    owed_since: float | None = None  # somebody waits for its result, since then (`time.monotonic`): before all others
+
     def on_audio(self, payload: bytes) -> None:  # noqa: B027 - not all work hears
         """The next samples."""
 
@@ -74,15 +78,20 @@ class Desk:
 
     def handle(self, frame: Frame) -> None:
         if frame.kind is FrameKind.PING:
-            self._peer.sendall(encode(FrameKind.PING, frame.channel))
+            self._peer.sendall(encode(FrameKind.PING, frame.channel, {"late_s": self._late_s()}))
         elif frame.kind is FrameKind.CLOSE:
             self._forget(frame.channel)
         else:
             self._guarded(frame.channel, lambda: self._dispatch(frame))
 
     def step(self) -> None:
-        channel = self.busy.pop(0)
+        channel = next((each for each in self.busy if self._work[each].owed_since is not None), self.busy[0])
         self._guarded(channel, lambda: self._step(channel))
+
+    def _late_s(self) -> float:
+        """For so long somebody has waited for what is still to be done."""
+        waiting = (self._work[channel].owed_since for channel in self.busy)
+        return max((time.monotonic() - since for since in waiting if since is not None), default=0.0)
 
     def _dispatch(self, frame: Frame) -> None:
         if frame.kind is FrameKind.OPEN:
@@ -93,9 +102,15 @@ class Desk:
                 work.on_audio(frame.payload)
             else:
                 work.on_event(frame.json)
+            if work.has_more and frame.channel not in self.busy:
+                self.busy.append(frame.channel)
 
     def _step(self, channel: int) -> None:
-        if self._work[channel].step():
+        has_more = self._work[channel].step()
+        if has_more and self._work[channel].owed_since is not None:
+            return  # it is finished before anybody else's is gone on with
+        self.busy.remove(channel)
+        if has_more:
             self.busy.append(channel)
 
     def _guarded(self, channel: int, action: Callable[[], None]) -> None:

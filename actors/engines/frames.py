@@ -26,7 +26,7 @@ class FrameKind(IntEnum):
     AUDIO = 3  # both: raw samples
     CLOSE = 4  # worker: forget the channel
     FAILED = 5  # engine: JSON {detail, remedy}; the channel is gone
-    PING = 6  # worker asks, engine echoes: it is alive
+    PING = 6  # worker asks, engine answers JSON {late_s}: it is alive, and somebody has waited so long for a result
 
 
 class BadFrame(CallboardError):

@@ -231,7 +231,8 @@ class EngineProcess:
 
     def _deliver(self, frame: Frame) -> None:
         if frame.kind is FrameKind.PING and self._pinged_at is not None:
-            self._smooth_lag_s += LAG_SMOOTHING * (self._loop.time() - self._pinged_at - self._smooth_lag_s)
+            late_s = max(self._loop.time() - self._pinged_at, frame.json["late_s"])
+            self._smooth_lag_s += LAG_SMOOTHING * (late_s - self._smooth_lag_s)
             self._pinged_at = None
         self._opening.pop(frame.channel, None)
         listener = self._listeners.get(frame.channel)

@@ -1,4 +1,4 @@
-"""Engine: hears callers with pocketsphinx, each against the closed grammar of its assistant.
+"""Engine: hears callers, freely (`free_speech`) or with pocketsphinx, each against the grammar of its assistant.
 
 A decoder is built for each caller with just the words of the grammar (some 6 MB and 20 ms; with the whole dictionary
 it would be 28 MB and 90 ms). What the voice detector of pocketsphinx takes for
@@ -40,7 +40,7 @@ LOG_SCALE = 1024  # without bestpath a segment's score is scaled down by 2**10
 SILENCE_WEIGHT = 1.5  # how much speech that the best sentence takes for silence speaks against it
 
 
-class Recognition(Work):
+class GrammarRecognition(Work):
     """One caller. Opening: grammar (JSGF), words, pronunciations ({word: [sounds]}, in place of the dictionary's), rate
     (8000 or 16000), threshold (lower accepts more).
 
@@ -210,5 +210,14 @@ def _pocketsphinx() -> Any:
     return pocketsphinx
 
 
+def recognition(reply: Reply, opening: dict[str, Any]) -> Work:
+    """As the opening wants it: with a grammar or without."""
+    if "grammar" in opening:
+        return GrammarRecognition(reply, opening)
+    from actors.engines.free_speech import FreeRecognition
+
+    return FreeRecognition(reply, opening)
+
+
 if __name__ == "__main__":
-    serve(Recognition)
+    serve(recognition)

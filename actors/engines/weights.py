@@ -35,6 +35,7 @@ SHIPPED = {  # sha256, of moonshine-cpp 0.1.4
 ENCODER, DECODER, TOKENS, MANIFEST = "encoder.onnx", "decoder.onnx", "tokenizer.bin", "manifest.json"
 LAYOUT = 1  # of what is written here: another one is prepared anew (scripts/setup.sh looks for its folder)
 NEEDED_BYTES = 700 << 20  # of memory for the preparation, which takes 400 MB
+ENGINE_BYTES = 400 << 20  # of memory for an engine, which takes 210 MB
 LEFT_S = 600.0  # after which nobody works on what he has begun
 CGROUP = Path("/sys/fs/cgroup")
 BAR = 20  # characters
@@ -96,6 +97,23 @@ def prepare(told: Told = lambda done, of: None) -> Path:
         shutil.rmtree(part, ignore_errors=True)
     shutil.rmtree(target / "old", ignore_errors=True)
     return target
+
+
+def why_not() -> str:
+    """Why this machine cannot hear freely, in one line; "" if it seems to. Hashes and graphs are the engine's to
+    check."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        flags = ""
+    if "avx2" not in flags:
+        return "its CPU has no AVX2"
+    for module in (PACKAGE, "onnxruntime"):
+        if importlib.util.find_spec(module) is None:
+            return f"{module.replace('_', '-')} is not installed"
+    if (free_bytes := available_bytes()) < ENGINE_BYTES:
+        return f"{free_bytes >> 20} MB of memory are free, and {ENGINE_BYTES >> 20} MB are needed"
+    return ""
 
 
 def available_bytes() -> int:

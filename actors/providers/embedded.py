@@ -1,12 +1,14 @@
-"""The `embedded` voice: hears with pocketsphinx and speaks with espeak-ng, without account, key or network.
+"""The `embedded` voice: hears English and speaks with espeak-ng, without account, key or network.
 
-It hears English, and only the sentences that the assistant's language model knows (its grammar); it speaks what
-espeak-ng speaks. Both engines run in processes of their own, see `actors.engines`.
+`embedded` hears freely (Moonshine); where that cannot run, or by the name `embedded-grammar`, pocketsphinx hears only
+the sentences that the assistant's language model knows (its grammar). All engines run in processes of their own, see
+`actors.engines`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -14,6 +16,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, field_validator
 
+from actors.engines import weights
 from actors.engines.pool import engine_pool
 from actors.engines.process import Channel
 from actors.engines.voice_client import speech_opening, synthesize
@@ -38,6 +41,8 @@ from actors.providers.spec import (
 from config.options import OneOrMany
 from config.problems import Problem, unknown
 
+log = logging.getLogger(__name__)
+
 # The sounds of the acoustic model, without the stress (AA1) that a dictionary may show.
 ARPABET = "AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH"
 SOUNDS = frozenset(ARPABET.split())
@@ -59,12 +64,16 @@ def _sounds(ways: tuple[str, ...]) -> tuple[str, ...]:
     return checked
 
 
+def _not_english(language: str) -> Problem:
+    return Problem((), f"embedded hears English only, and the assistant's language is {language!r}: name another stt")
+
+
 Way = Annotated[str, Field(max_length=200)]
 Sounds = Annotated[tuple[Way, ...], Field(min_length=1, max_length=20), OneOrMany(), AfterValidator(_sounds)]
 
 
-class SttOptions(Options):
-    """What the assistant's YAML says beside `provider: embedded` under `stt`."""
+class GrammarOptions(Options):
+    """What the assistant's YAML says beside `provider: embedded-grammar` under `stt`."""
 
     threshold: float = Field(-8.0, ge=-30, le=0, description="how badly a sentence may fit; lower accepts more")
     pronunciations: dict[str, Sounds] = Field(
@@ -87,7 +96,7 @@ class SttOptions(Options):
     def problems(self, use: Use) -> Iterator[Problem]:
         """Not English, or sentences that could never be heard."""
         if not hears(use.language):
-            yield Problem((), f"embedded hears English only, and the assistant's language is {use.language!r}")
+            yield _not_english(use.language)
         if use.phrases is None:
             return
         if not use.phrases:
@@ -115,6 +124,23 @@ class SttOptions(Options):
                 f"the recognizer does not know {found}{more}: write numbers and abbreviations as words, or say under "
                 f'`pronunciations` how a word sounds, such as {min(lacking)}: "HH AH L OW" (docs/assistant.md)',
             )
+
+
+class SttOptions(GrammarOptions):
+    """What the assistant's YAML says beside `provider: embedded` under `stt`. `threshold` and `pronunciations` are for
+    machines that cannot hear freely."""
+
+    confidence: float = Field(
+        -0.35, ge=-5, le=0, description="how sure it must be of a text: its mean log probability; lower accepts more"
+    )
+    hints: bool = Field(True, description="take what sounds like a sentence of the language model for it")
+
+    def problems(self, use: Use) -> Iterator[Problem]:
+        """Not English; what its stand-in cannot hear where that has to hear."""
+        if free_speech.why_not():
+            yield from super().problems(use)
+        elif not hears(use.language):
+            yield _not_english(use.language)
 
 
 class TtsOptions(Options):
@@ -150,11 +176,29 @@ class TtsOptions(Options):
 
 SPECS = (
     ProviderSpec(
+        name="embedded-free",
+        kind="stt",
+        summary="Moonshine: English, in the caller's own words",
+        options=SttOptions,
+        session="actors.providers.embedded:EmbeddedStt",
+        local=True,
+        formats=(PCM_8K, PCM_16K),
+    ),
+    ProviderSpec(
+        name="embedded-grammar",
+        kind="stt",
+        summary="pocketsphinx: English, hears only the sentences that the language model lists",
+        options=GrammarOptions,
+        session="actors.providers.embedded:GrammarStt",
+        local=True,
+        formats=(PCM_8K, PCM_16K),
+    ),
+    ProviderSpec(
         name="embedded",
         kind="stt",
         summary="pocketsphinx: English, hears only the sentences that the language model lists",
-        options=SttOptions,
-        session="actors.providers.embedded:EmbeddedStt",
+        options=GrammarOptions,
+        session="actors.providers.embedded:GrammarStt",
         local=True,
         formats=(PCM_8K, PCM_16K),
     ),
@@ -175,8 +219,29 @@ def _first_with(word: str, phrases: tuple[str, ...]) -> str:
     return next(phrase for phrase in phrases if word in phrase.split())
 
 
-class EmbeddedStt(SttSession):
-    """One caller, heard in a recognizer process."""
+class FreeSpeech:
+    """Whether this process's machine hears freely: looked at once, and said once."""
+
+    def __init__(self) -> None:
+        self._why_not: str | None = None
+
+    def why_not(self) -> str:
+        """In one line; "" if it does."""
+        if self._why_not is None:
+            self.give_up(weights.why_not())
+        return self._why_not or ""
+
+    def give_up(self, why_not: str) -> None:
+        self._why_not = why_not
+        if why_not:
+            log.warning("embedded-grammar hears in place of embedded, listed sentences only: %s", why_not)
+
+
+free_speech = FreeSpeech()
+
+
+class GrammarStt(SttSession):
+    """One caller, heard in a recognizer process against the sentences that the language model lists."""
 
     def __init__(self, options: Any, emit: Emit, audio: AudioFormat, language: str, phrases: tuple[str, ...]) -> None:
         super().__init__(options, emit, audio, language, phrases)
@@ -186,9 +251,11 @@ class EmbeddedStt(SttSession):
         self._closed = False
 
     async def open(self) -> None:
-        if self._closed:
-            return
-        self._channel = engine_pool("recognizer").open(self, self._opening())
+        if not self._closed:
+            await self._open(self._opening())
+
+    async def _open(self, opening: dict[str, Any]) -> None:
+        self._channel = engine_pool("recognizer").open(self, opening)
         self._opened = asyncio.get_running_loop().create_future()
         early, self._early = self._early, []
         for work in early:
@@ -243,16 +310,39 @@ class EmbeddedStt(SttSession):
             self._early.append(work)
 
     def _opening(self) -> dict[str, Any]:
-        if not hears(self.language):
-            raise ProviderError("embedded", f"hears English only, not {self.language}", Remedy.CONFIG)
-        if self.audio not in (PCM_8K, PCM_16K):
-            raise ProviderError("embedded", f"hears 8 or 16 kHz PCM, not {self.audio}", Remedy.CONFIG)
+        self._check()
         words = vocabulary(self.phrases)
         if not words:
             raise ProviderError("embedded", "hears listed sentences only, and was given none", Remedy.CONFIG)
         settings = {"rate": self.audio.rate, "threshold": self.options.threshold}
         sounds = {word: self.options.pronunciations[word] for word in words if word in self.options.pronunciations}
         return {"grammar": jsgf(self.phrases), "words": words, "pronunciations": sounds, **settings}
+
+    def _check(self) -> None:
+        if not hears(self.language):
+            raise ProviderError("embedded", f"hears English only, not {self.language}", Remedy.CONFIG)
+        if self.audio not in (PCM_8K, PCM_16K):
+            raise ProviderError("embedded", f"hears 8 or 16 kHz PCM, not {self.audio}", Remedy.CONFIG)
+
+
+class EmbeddedStt(GrammarStt):
+    """One caller, heard freely in a recognizer process; where that cannot be, as `GrammarStt` does."""
+
+    def _opening(self) -> dict[str, Any]:
+        if free_speech.why_not():
+            return super()._opening()
+        self._check()
+        hints = self.phrases if self.options.hints else ()
+        return {"rate": self.audio.rate, "confidence": self.options.confidence, "hints": hints}
+
+    async def open(self) -> None:
+        try:
+            await super().open()
+        except ProviderError as error:
+            if error.remedy is not Remedy.CONFIG or free_speech.why_not() or not hears(self.language):
+                raise
+            free_speech.give_up(error.detail)  # its weights are not what they were
+            await super().open()
 
 
 class EmbeddedTts(TtsSession):

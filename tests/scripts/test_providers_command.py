@@ -130,7 +130,7 @@ def test_a_sentence_that_cannot_be_heard_is_a_failure_with_its_reason(run: Run) 
 @pytest.mark.parametrize(
     ("argv", "complaint"),
     [
-        (["nobody"], "unknown provider 'nobody'; legal are: deepgram, embedded, openai, script, cartesia"),
+        (["nobody"], "unknown provider 'nobody'; legal are: deepgram, embedded, embedded-"),
         (["deepgram"], "deepgram: no key: the environment variable DEEPGRAM_API_KEY is not set; set it, or name"),
         (["openai", "--option", "api_key=${MINE}"], "openai: no key: the environment variable MINE is not set"),
         (["openai", "--option", "api_key=sk-hunter2"], "llm.api_key: must be ${NAME}"),

@@ -19,7 +19,7 @@ from actors.engines.voice_client import synthesize
 from actors.errors import ProviderError, Remedy
 from actors.media import g711
 from actors.media.audio import MULAW_8K, PCM_8K, PCM_16K, AudioFormat, Encoding
-from actors.providers.embedded import EmbeddedStt, EmbeddedTts, SttOptions, TtsOptions
+from actors.providers.embedded import EmbeddedTts, GrammarOptions, GrammarStt, TtsOptions
 from actors.providers.registry import Registry
 from actors.providers.script import Script
 from actors.providers.spec import (
@@ -78,7 +78,7 @@ async def telephone(text: str, voice: str = "en-us+f3") -> bytes:
     return g711.decode(law)
 
 
-def pour(session: EmbeddedStt, pcm: bytes) -> None:
+def pour(session: GrammarStt, pcm: bytes) -> None:
     for start in range(0, len(pcm), PIECE_BYTES):
         session.hear(pcm[start : start + PIECE_BYTES])
 
@@ -87,7 +87,7 @@ def phrases_of(assistant: AssistantConfig) -> tuple[str, ...]:
     return Registry().phrases(assistant)
 
 
-async def heard(log: Log, session: EmbeddedStt, text: str, voice: str = "en-us+f3") -> str:
+async def heard(log: Log, session: GrammarStt, text: str, voice: str = "en-us+f3") -> str:
     """What the session makes of the sentence."""
     finals, ends = len(log.all(Final)), len(log.all(EndOfTurn))
     pour(session, await telephone(text, voice))
@@ -96,8 +96,8 @@ async def heard(log: Log, session: EmbeddedStt, text: str, voice: str = "en-us+f
     return " ".join(final.text for final in log.all(Final)[finals:])
 
 
-def listening(log: Log, phrases: tuple[str, ...], audio: AudioFormat = PCM_8K, language: str = "en-US") -> EmbeddedStt:
-    return EmbeddedStt(SttOptions(), log, audio, language, phrases)
+def listening(log: Log, phrases: tuple[str, ...], audio: AudioFormat = PCM_8K, language: str = "en-US") -> GrammarStt:
+    return GrammarStt(GrammarOptions(), log, audio, language, phrases)
 
 
 # --- hearing -----------------------------------------------------------------------------------------------------
@@ -168,22 +168,22 @@ async def test_foreign_sentences_are_refused(reception: AssistantConfig) -> None
 
 async def test_a_word_that_the_dictionary_lacks_is_heard_by_its_pronunciation() -> None:
     sounds = {"Zorblax": ["Z AO1 R B L AE0 K S", "z er b l ah k s"], "café": "K AE F EY", "yes": "Y EH S"}
-    options = SttOptions.model_validate({"pronunciations": sounds})
+    options = GrammarOptions.model_validate({"pronunciations": sounds})
     phrases = ("tell me about the zorblax", "where is the café please", "yes please")
     assert not list(options.problems(Use("en-GB", phrases)))
     log = Log()
-    session = EmbeddedStt(options, log, PCM_8K, "en-GB", phrases)
+    session = GrammarStt(options, log, PCM_8K, "en-GB", phrases)
     await session.open()
     assert [await heard(log, session, text) for text in phrases] == list(phrases)
     session.close()
 
 
-def complaints(options: SttOptions | TtsOptions, language: str = "en-US", *phrases: str) -> list[tuple[str, bool]]:
+def complaints(options: GrammarOptions | TtsOptions, language: str = "en-US", *phrases: str) -> list[tuple[str, bool]]:
     return [(problem.text, problem.fatal) for problem in options.problems(Use(language, phrases or ("yes please",)))]
 
 
 def test_unknown_words_are_named_all_at_once_with_the_way_to_add_them() -> None:
-    options = SttOptions.model_validate({"pronunciations": {"quux": "K W AH K S", "hello": "HH AH L OW"}})
+    options = GrammarOptions.model_validate({"pronunciations": {"quux": "K W AH K S", "hello": "HH AH L OW"}})
     ((unused, is_fatal), (text, is_refused)) = complaints(options, "en", "sell me a zorblax", "a quux for 7 gnorps")
     assert (unused, is_fatal) == ("no sentence has this word", False)
     assert is_refused and "'gnorps' in 'a quux for 7 gnorps', 'zorblax' in 'sell me a zorblax'" in text
@@ -204,24 +204,27 @@ def test_unknown_words_are_named_all_at_once_with_the_way_to_add_them() -> None:
 )
 def test_a_wrong_pronunciation_is_refused(word: str, sounds: Any, complaint: str) -> None:
     with pytest.raises(ValidationError, match=complaint):
-        SttOptions.model_validate({"pronunciations": {word: sounds}})
+        GrammarOptions.model_validate({"pronunciations": {word: sounds}})
 
 
 @pytest.mark.parametrize("language", ["en", "en-US", "en_GB", "EN-au"])
 def test_it_hears_english(language: str) -> None:
-    assert complaints(SttOptions(), language) == []
+    assert complaints(GrammarOptions(), language) == []
 
 
 @pytest.mark.parametrize("language", ["de", "de-DE", "enm", "fr-CA", "english"])
 def test_it_hears_nothing_else(language: str) -> None:
-    (found,) = complaints(SttOptions(), language)
-    assert found == (f"embedded hears English only, and the assistant's language is {language!r}", True)
+    (found,) = complaints(GrammarOptions(), language)
+    assert found == (
+        f"embedded hears English only, and the assistant's language is {language!r}: name another stt",
+        True,
+    )
 
 
 def test_it_hears_listed_sentences_only() -> None:
-    (problem,) = SttOptions().problems(Use("en", ()))
+    (problem,) = GrammarOptions().problems(Use("en", ()))
     assert problem.fatal and "no llm of this assistant lists any" in problem.text
-    assert not list(SttOptions().problems(Use("en", None)))
+    assert not list(GrammarOptions().problems(Use("en", None)))
 
 
 @pytest.mark.parametrize("language", ["en-US", "de-DE", "pt-BR", "cmn", "no"])

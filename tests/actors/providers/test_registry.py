@@ -134,7 +134,7 @@ def test_sessions_are_made_with_checked_options() -> None:
     registry, config = Registry(), assistant(tts={"provider": "embedded", "pitch": 10})
     stt = registry.open_stt(config.stt[0], print, PCM_8K, "en-US", registry.phrases(config))
     tts = registry.open_tts(config.tts[0], print, PCM_8K, "en-US")
-    assert isinstance(stt, embedded.EmbeddedStt) and stt.phrases == ("what are your opening hours",)
+    assert isinstance(stt, embedded.GrammarStt) and stt.phrases == ("what are your opening hours",)
     assert isinstance(tts, embedded.EmbeddedTts) and tts.options.pitch == 10
     assert isinstance(registry.open_llm(config.llm[0], print), script.ScriptSession)
 
