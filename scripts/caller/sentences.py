@@ -1,4 +1,4 @@
-"""What the simulated caller says: spoken by the embedded voice, or read from WAV files."""
+"""What the simulated caller says: recorded ahead, spoken by the embedded voice, or read from WAV files."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from actors.media.resample import LEGAL_RATES, Converter
 from config.errors import ConfigError
 from scripts.caller.ear import is_audible
 from scripts.caller.plan import Sentence
+from transports.recordings import Recordings, shipped
 
 DEFAULT_VOICE = "en-us+f2"  # of espeak-ng's voices, one that pocketsphinx hears well, and not the assistant's
 WORDS_PER_MINUTE = 150
@@ -30,6 +31,14 @@ def trim(pcm: bytes) -> bytes:
     pieces = list(frames(pcm))
     heard = [index for index, piece in enumerate(pieces) if is_audible(piece)]
     return b"".join(pieces[heard[0] : heard[-1] + 1]) if heard else b""
+
+
+def recorded_sentences(
+    texts: Sequence[str], voice: str = "", recordings: Recordings | None = None
+) -> tuple[Sentence, ...]:
+    """Those that were spoken ahead, in this voice or any. Raises `NotRecorded`."""
+    known = recordings or shipped()
+    return tuple(Sentence(text, trim(known.pcm(text, voice))) for text in texts)
 
 
 async def speak_sentences(texts: Sequence[str], voice: str = DEFAULT_VOICE) -> tuple[Sentence, ...]:

@@ -59,14 +59,16 @@ async def _demo(plan: ServerPlan, args: argparse.Namespace) -> int:
     import asyncio
     import signal
 
+    from scripts.caller.sentences import recorded_sentences
     from scripts.child_server import ChildServer
 
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     async with ChildServer(plan) as server:
-        with console().status("Starting the server and the caller's voice ..."):
-            sentences, _ = await asyncio.gather(_speak(), server.listening())
+        with console().status("Starting the server ..."):
+            await server.listening()
+        sentences = recorded_sentences(SENTENCES)
         with _key(plan) as secret:
             report = await _call(plan, sentences, secret, args.record)
             if args.once:
@@ -77,16 +79,6 @@ async def _demo(plan: ServerPlan, args: argparse.Namespace) -> int:
             except asyncio.CancelledError:
                 console().print("\nThe demo ends.")
     return OK if report.answered else FAILED
-
-
-async def _speak() -> tuple[Sentence, ...]:
-    from actors.engines.pool import close_engines
-    from scripts.caller.sentences import speak_sentences
-
-    try:
-        return await speak_sentences(SENTENCES)
-    finally:
-        await close_engines()
 
 
 async def _call(plan: ServerPlan, sentences: tuple[Sentence, ...], secret: str, record: Path) -> CallReport:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.browser.chromium import PROGRAM, Page, browser
-from tests.calls.conftest import House, house, open_house, spoken
+from tests.calls.conftest import House, house, open_house
 
-__all__ = ["house", "open_house", "spoken"]
+__all__ = ["house", "open_house"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

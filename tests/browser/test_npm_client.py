@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from actors.engines.pool import close_engines
-from actors.engines.voice_client import synthesize
-from actors.media.audio import PCM_16K
+from actors.media.audio import PCM_8K, PCM_16K
+from actors.media.resample import Converter
 from scripts.assistant_file import read_assistant
 from scripts.child_server import free_port
 from store.keys import KeyRepository
 from tests.calls.conftest import RECEPTION, House
+from tests.fakes.recorded import pcm_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 FOLDER = Path(__file__).parent / "npm"
@@ -46,11 +46,9 @@ async def test_a_call(open_house: Callable[..., Awaitable[House]], tmp_path: Pat
     await house.hire(read_assistant(RECEPTION))
     _, key = await house.worker.database.run(KeyRepository(house.worker.database).create, "browser")
     spoken = tmp_path / "spoken.pcm"
-    try:
-        pcm = await synthesize("what are your opening hours", "en-us+f2", 150, audio=PCM_16K)
-        await asyncio.to_thread(spoken.write_bytes, pcm)
-    finally:
-        await close_engines()
+    converter = Converter(PCM_8K, PCM_16K)
+    pcm = converter.convert(pcm_of("what are your opening hours")) + converter.flush()
+    await asyncio.to_thread(spoken.write_bytes, pcm)
     seen = await run_client(f"{house.url}/v1/talk/browser/call/reception", key, str(spoken))
 
     assert [line["event"] for line in seen if line["event"] in ("ready", "heard", "refused", "done")] == [

@@ -8,12 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from actors.engines.pool import close_engines
 from config.assistant import AssistantConfig
 from config.settings import load_settings
 from scripts.assistant_file import read_assistant
 from scripts.caller.plan import CallPlan, Sentence
-from scripts.caller.sentences import speak_sentences
 from store.assistants import AssistantRepository
 from transports.worker import Worker
 
@@ -90,14 +88,3 @@ async def house(open_house: Callable[..., Awaitable[House]]) -> House:
     await house.hire(AssistantConfig(name="steady", **STEADY))
     await house.hire(read_assistant(RECEPTION))
     return house
-
-
-@pytest.fixture
-async def spoken() -> Callable[..., Awaitable[tuple[Sentence, ...]]]:
-    async def speak(*texts: str) -> tuple[Sentence, ...]:
-        try:
-            return await speak_sentences(texts)
-        finally:
-            await close_engines()
-
-    return speak

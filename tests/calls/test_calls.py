@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import wave
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +15,14 @@ from actors.engines.pool import engine_pool
 from scripts.caller.call import place_call
 from scripts.caller.plan import CallerSays
 from tests.calls.conftest import House, until
+from tests.fakes.recorded import recorded
 
 VIA = pytest.mark.parametrize("via", ["twilio", "audiosocket", "browser"])
-Spoken = Callable[..., Awaitable[tuple]]
 
 
 @VIA
-async def test_a_spoken_conversation_with_the_embedded_default(house: House, spoken: Spoken, via: str, tmp_path: Path):
-    sentences = await spoken("what are your opening hours", "that is all thank you")
+async def test_a_spoken_conversation_with_the_embedded_default(house: House, via: str, tmp_path: Path):
+    sentences = recorded("what are your opening hours", "that is all thank you")
     recording = tmp_path / "call.wav"
     report = await place_call(house.plan("reception", via, sentences, record=recording))
     assert report.answered
@@ -41,8 +40,8 @@ async def test_a_spoken_conversation_with_the_embedded_default(house: House, spo
 
 
 @VIA
-async def test_many_calls_at_once_leave_nothing_behind(house: House, spoken: Spoken, via: str):
-    sentences = await spoken("hello, when are you open")
+async def test_many_calls_at_once_leave_nothing_behind(house: House, via: str):
+    sentences = recorded("hello, when are you open")
     reports = await asyncio.gather(*(place_call(house.plan("steady", via, sentences)) for _ in range(10)))
     assert all(report.answered for report in reports)
     assert house.company() == []
@@ -50,8 +49,8 @@ async def test_many_calls_at_once_leave_nothing_behind(house: House, spoken: Spo
 
 
 @VIA
-async def test_barge_in_stops_the_assistant(house: House, spoken: Spoken, via: str):
-    sentences = await spoken("hello, when are you open", "stop it now please")
+async def test_barge_in_stops_the_assistant(house: House, via: str):
+    sentences = recorded("hello, when are you open", "stop it now please")
     report = await place_call(house.plan("steady", via, sentences, turns=3, barge_in=True))
     assert report.barge_in_ms is not None
     assert report.barge_in_ms < 500
@@ -61,8 +60,8 @@ async def test_barge_in_stops_the_assistant(house: House, spoken: Spoken, via: s
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
-async def test_a_recognizer_lost_in_mid_sentence_is_replaced(house: House, spoken: Spoken, how: signal.Signals):
-    sentences = await spoken("what are your opening hours", "that is all thank you")
+async def test_a_recognizer_lost_in_mid_sentence_is_replaced(house: House, how: signal.Signals):
+    sentences = recorded("what are your opening hours", "that is all thank you")
     pids = []
 
     def lose_it_while_speaking(event: object) -> None:
@@ -78,8 +77,8 @@ async def test_a_recognizer_lost_in_mid_sentence_is_replaced(house: House, spoke
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
-async def test_a_voice_lost_as_it_speaks_is_replaced(house: House, spoken: Spoken, how: signal.Signals):
-    sentences = await spoken("what are your opening hours", "that is all thank you")
+async def test_a_voice_lost_as_it_speaks_is_replaced(house: House, how: signal.Signals):
+    sentences = recorded("what are your opening hours", "that is all thank you")
     pids = []
 
     async def lose_it_at_work() -> None:
@@ -104,13 +103,13 @@ async def test_a_voice_lost_as_it_speaks_is_replaced(house: House, spoken: Spoke
     assert ("assistant", hours, False) in said
 
 
-async def test_keys_are_pressed(house: House, spoken: Spoken):
-    report = await place_call(house.plan("steady", "twilio", await spoken("hello"), dtmf="42"))
+async def test_keys_are_pressed(house: House):
+    report = await place_call(house.plan("steady", "twilio", recorded("hello"), dtmf="42"))
     assert any(line["text"].startswith("[pressed 2 keys]") for line in report.conversation["messages"])
 
 
-async def test_a_caller_who_vanishes_ends_the_call(house: House, spoken: Spoken):
-    sentences = await spoken("hello, when are you open")
+async def test_a_caller_who_vanishes_ends_the_call(house: House):
+    sentences = recorded("hello, when are you open")
     call = asyncio.create_task(place_call(house.plan("steady", "twilio", sentences)))
     await until(lambda: bool(house.company()))
     call.cancel()
@@ -119,8 +118,8 @@ async def test_a_caller_who_vanishes_ends_the_call(house: House, spoken: Spoken)
     await until(lambda: not house.company())
 
 
-async def test_stopping_the_worker_ends_its_calls_and_says_why(house: House, spoken: Spoken):
-    call = asyncio.create_task(place_call(house.plan("steady", "audiosocket", await spoken("hello"), follow=False)))
+async def test_stopping_the_worker_ends_its_calls_and_says_why(house: House):
+    call = asyncio.create_task(place_call(house.plan("steady", "audiosocket", recorded("hello"), follow=False)))
     await until(lambda: bool(house.company()))
     await house.worker.stop()
     report = await call

@@ -13,10 +13,10 @@ import pytest
 from config.assistant import AssistantConfig
 from scripts.caller.call import place_call
 from tests.calls.conftest import House, until
-from tests.calls.test_calls import Spoken
 from tests.fakes.cartesia import FakeCartesia
 from tests.fakes.deepgram import FakeDeepgram
 from tests.fakes.openai import FakeOpenAi
+from tests.fakes.recorded import recorded
 from tests.fakes.remote import FakeProvider
 
 GREETING = "Hello, how may I help you?"
@@ -58,11 +58,9 @@ async def cloud(monkeypatch) -> AsyncIterator[Cloud]:
             assert not fake.violations
 
 
-async def held(
-    house: House, cloud: Cloud, spoken: Spoken, *texts: str, changes: dict[str, Any] | None = None, **plan: object
-):
+async def held(house: House, cloud: Cloud, *texts: str, changes: dict[str, Any] | None = None, **plan: object):
     await house.hire(cloud.assistant(**(changes or {})))
-    sentences = await spoken(*(texts or ("hello, when are you open",)))
+    sentences = recorded(*(texts or ("hello, when are you open",)))
     report = await place_call(house.plan("cloud", "twilio", sentences, **plan))
     await until(lambda: not any(fake.open for fake in cloud.all))
     assert report.answered
@@ -73,8 +71,8 @@ def refusal(code: str, message: str) -> bytes:
     return json.dumps({"error": {"message": message, "type": "invalid_request_error", "code": code}}).encode()
 
 
-async def test_a_conversation(house: House, cloud: Cloud, spoken: Spoken):
-    report = await held(house, cloud, spoken, "hello, when are you open", "and on the weekend")
+async def test_a_conversation(house: House, cloud: Cloud):
+    report = await held(house, cloud, "hello, when are you open", "and on the weekend")
     said = [line["text"] for line in report.conversation["messages"] if line["role"] == "assistant"]
     assert said == [GREETING, ANSWER, ANSWER]
     assert len(cloud.stt.requests) == len(cloud.tts.requests) == 1
@@ -83,106 +81,102 @@ async def test_a_conversation(house: House, cloud: Cloud, spoken: Spoken):
     assert house.company() == []
 
 
-async def test_a_recognizer_that_is_cut_off_in_mid_sentence(house: House, cloud: Cloud, spoken: Spoken):
+async def test_a_recognizer_that_is_cut_off_in_mid_sentence(house: House, cloud: Cloud):
     """The greeting takes 1.2 s; the caller speaks after it."""
     cloud.stt.script(after=2500, drop=True)
-    report = await held(house, cloud, spoken)
+    report = await held(house, cloud)
     assert len(cloud.stt.requests) == 2
     assert [line["text"] for line in report.conversation["messages"]].count(ANSWER) == 1
 
 
 @pytest.mark.parametrize("open_s", [0.8, 1.5])
-async def test_services_that_open_late_each_time(house: House, cloud: Cloud, spoken: Spoken, open_s: float):
+async def test_services_that_open_late_each_time(house: House, cloud: Cloud, open_s: float):
     """The caller speaks 1.2 s after the call began; the recognizer is cut off, and its successor opens late, too."""
     for fake in cloud.all:
         fake.usual["open_s"] = open_s
     cloud.stt.script(after=2500, drop=True)
-    report = await held(house, cloud, spoken, changes={"not_understood": "Pardon?"})
+    report = await held(house, cloud, changes={"not_understood": "Pardon?"})
     said = [line["text"] for line in report.conversation["messages"] if line["role"] == "assistant"]
     assert said == [GREETING, ANSWER]
     assert len(cloud.stt.requests) == 2
 
 
-async def test_a_model_that_is_cut_off_in_mid_answer(house: House, cloud: Cloud, spoken: Spoken):
+async def test_a_model_that_is_cut_off_in_mid_answer(house: House, cloud: Cloud):
     cloud.llm.script(after=9, drop=True)
-    report = await held(house, cloud, spoken)
+    report = await held(house, cloud)
     assert cloud.llm.bodies[1]["messages"][-2] == {"role": "assistant", "content": "We are open from nine to five."}
     assert [line["text"] for line in report.conversation["messages"]].count(ANSWER) == 1
 
 
-async def test_a_model_that_is_busy(house: House, cloud: Cloud, spoken: Spoken):
+async def test_a_model_that_is_busy(house: House, cloud: Cloud):
     cloud.llm.script(status=503)
-    await held(house, cloud, spoken)
+    await held(house, cloud)
     assert len(cloud.llm.requests) == 2
 
 
-async def test_services_that_say_much_that_carries_nothing(house: House, cloud: Cloud, spoken: Spoken):
+async def test_services_that_say_much_that_carries_nothing(house: House, cloud: Cloud):
     for fake in cloud.all:
         fake.noise = (b"null", b"[]", b"{}", b'{"type":"ping"}', b'{"choices":null}', b'{"channel":null}', b"not JSON")
-    report = await held(house, cloud, spoken)
+    report = await held(house, cloud)
     assert [line["text"] for line in report.conversation["messages"]].count(ANSWER) == 1
     assert [len(fake.requests) for fake in cloud.all] == [1, 1, 1]
 
 
-async def test_a_model_that_asks_for_a_moment(house: House, cloud: Cloud, spoken: Spoken):
+async def test_a_model_that_asks_for_a_moment(house: House, cloud: Cloud):
     """It is asked again then, and not before."""
     cloud.llm.script(status=429, headers={"Retry-After": "1"})
-    report = await held(house, cloud, spoken)
+    report = await held(house, cloud)
     assert len(cloud.llm.requests) == 2
     assert report.turns[0].latency_ms > 1000
     assert [line["text"] for line in report.conversation["messages"]].count(ANSWER) == 1
 
 
-async def test_a_history_that_is_too_long_is_shortened(house: House, cloud: Cloud, spoken: Spoken):
+async def test_a_history_that_is_too_long_is_shortened(house: House, cloud: Cloud):
     cloud.llm.script(status=400, body=refusal("context_length_exceeded", "maximum context length is 12 tokens"))
-    report = await held(house, cloud, spoken)
+    report = await held(house, cloud)
     first, second = (body["messages"] for body in cloud.llm.bodies)
     assert [line["role"] for line in first] == ["assistant", "user"] and second == first[1:]
     assert [line["text"] for line in report.conversation["messages"]].count(ANSWER) == 1
 
 
-async def test_a_question_that_the_filter_refuses_costs_that_question(house: House, cloud: Cloud, spoken: Spoken):
+async def test_a_question_that_the_filter_refuses_costs_that_question(house: House, cloud: Cloud):
     cloud.llm.script(status=400, body=refusal("content_filter", "The prompt triggered content management policy"))
-    report = await held(house, cloud, spoken, "hello, when are you open", "and on the weekend")
+    report = await held(house, cloud, "hello, when are you open", "and on the weekend")
     said = [line["text"] for line in report.conversation["messages"] if line["role"] == "assistant"]
     assert said == [GREETING, "Sorry, could you say that again?", ANSWER]
     assert [line["role"] for line in cloud.llm.bodies[1]["messages"]] == ["assistant", "assistant", "user"]
 
 
-async def test_a_voice_that_is_cut_off_in_mid_sentence(house: House, cloud: Cloud, spoken: Spoken):
+async def test_a_voice_that_is_cut_off_in_mid_sentence(house: House, cloud: Cloud):
     cloud.tts.script(after=18, drop=True)  # the greeting has 12 chunks
-    report = await held(house, cloud, spoken)
+    report = await held(house, cloud)
     assert len(cloud.tts.requests) == 2
     assert [line["text"] for line in report.conversation["messages"]].count(ANSWER) == 1
 
 
 @pytest.mark.parametrize("silently", [False, True])
-async def test_a_model_that_lets_the_voice_wait_between_two_sentences(
-    house: House, cloud: Cloud, spoken: Spoken, silently: bool
-):
+async def test_a_model_that_lets_the_voice_wait_between_two_sentences(house: House, cloud: Cloud, silently: bool):
     """For longer than a voice may be silent that owes something, and than a context lives."""
     cloud.llm.pause_s, cloud.tts.expire_s, cloud.tts.expires_silently = 0.3, 0.3, silently
-    report = await held(house, cloud, spoken, changes={"stalls": {"tts_ms": 600, "filler_ms": 9000}})
+    report = await held(house, cloud, changes={"stalls": {"tts_ms": 600, "filler_ms": 9000}})
     assert [line["text"] for line in report.conversation["messages"]].count(ANSWER) == 1
     assert len(cloud.tts.requests) == 1
     assert [request["context_id"] for request in cloud.tts.spoken] == ["context-1", "context-2", "context-3"]
     assert "context-2" in cloud.tts.expired
 
 
-async def test_a_caller_who_interrupts(house: House, cloud: Cloud, spoken: Spoken):
+async def test_a_caller_who_interrupts(house: House, cloud: Cloud):
     cloud.tts.pause_s = 0.08  # hardly faster than it is heard: there is something left to cancel
     cloud.llm.reply = lambda messages: "This is a rather long answer, which nobody wants to hear. " * 6
-    report = await held(house, cloud, spoken, "hello, when are you open", "stop it", turns=3, barge_in=True)
+    report = await held(house, cloud, "hello, when are you open", "stop it", turns=3, barge_in=True)
     assert report.barge_in_ms is not None and report.barge_in_ms < 600
     assert cloud.tts.cancelled
 
 
-async def test_an_answer_that_is_begun_when_flux_expects_the_end_is_heard_earlier(
-    house: House, cloud: Cloud, spoken: Spoken
-):
+async def test_an_answer_that_is_begun_when_flux_expects_the_end_is_heard_earlier(house: House, cloud: Cloud):
     """The same call twice: flux is sure 1 s after it was nearly so, and the model needs 0.7 s for its first clause."""
     cloud.stt.eager_ms, cloud.stt.end_ms, cloud.llm.pause_s = 300.0, 1300.0, 0.1
-    sentences = await spoken("when are you open")
+    sentences = recorded("when are you open")
     calls = {}
     for eager in (0.5, None):
         ends: list[tuple[int, int]] = []  # (questions, sentences spoken) when a turn ends

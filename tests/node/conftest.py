@@ -18,10 +18,9 @@ from typing import Any
 import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPResponse
 
-from actors.engines.pool import close_engines
 from scripts.caller.plan import CallPlan, Sentence
-from scripts.caller.sentences import speak_sentences
 from scripts.child_server import ALONE
+from tests.fakes.recorded import recorded
 
 PROVIDERS = "tests.fakes.steady,tests.fakes.harmful"
 START_S, END_S = 20.0, 10.0
@@ -209,14 +208,6 @@ async def _serve(
     return NodeProcess(process, json.loads(line), folder)
 
 
-@pytest.fixture(scope="session")
-def sentences(tmp_path_factory: pytest.TempPathFactory) -> tuple[Sentence, ...]:
-    """Spoken once for all tests."""
-
-    async def speak() -> tuple[Sentence, ...]:
-        try:
-            return await speak_sentences(("hello, when are you open", "and on the weekend", "thank you very much"))
-        finally:
-            await close_engines()
-
-    return asyncio.run(speak())
+@pytest.fixture
+def sentences() -> tuple[Sentence, ...]:
+    return recorded("hello, when are you open", "and on the weekend", "thank you very much")

@@ -11,10 +11,10 @@ import pytest
 
 from scripts.caller.call import place_call
 from scripts.caller.plan import CallPlan
-from tests.calls.conftest import spoken  # noqa: F401 (a fixture)
 from tests.fakes.cartesia import FakeCartesia
 from tests.fakes.deepgram import FakeDeepgram
 from tests.fakes.openai import FakeOpenAi
+from tests.fakes.recorded import recorded
 from tests.fakes.remote import FakeProvider
 
 
@@ -43,8 +43,8 @@ async def start(*arguments: str) -> asyncio.subprocess.Process:
 
 
 @pytest.mark.parametrize("via", ["twilio", "audiosocket"])
-async def test_assistant_1_is_called_at_once_until_sigterm(spoken, via):  # noqa: F811
-    sentences = await spoken("hello, when are you open")
+async def test_assistant_1_is_called_at_once_until_sigterm(via):
+    sentences = recorded("hello, when are you open")
     async with AllInOne() as providers:
         address = f"127.0.0.1:{providers.port}"
         server = await start("--providers", address, "--port", "0", "--audiosocket-port", "0")
