@@ -1,4 +1,4 @@
-"""Sentences that were spoken ahead: what is named is there and is what it says it is, and is found however it is put."""
+"""Sentences that were spoken ahead: what is named is there, is what it says it is, and is found however it is put."""
 
 from __future__ import annotations
 
