@@ -18,6 +18,7 @@ from scripts.caller.plan import (
 from scripts.output import console
 
 _NAME_WIDTH = 12
+_BETTER = {"espeak-ng": ", which recognizers mishear; apt-get install flite for a voice that they understand better"}
 
 
 class Narrator:
@@ -32,6 +33,8 @@ class Narrator:
             case Connected(context_id):
                 self._started_s = time.monotonic()
                 self._line("", f"connected by {self._plan.via}, context {context_id}", "dim")
+                if voice := self._plan.sentences[0].voice:
+                    self._line("", f"the caller speaks with {voice}{_BETTER.get(voice.split('/')[0], '')}", "dim")
             case CallerSays(_, text, interrupting):
                 self._line("caller", f"{text}{'   (interrupts)' if interrupting else ''}", "cyan")
             case MessageSeen("user", text, _):

@@ -139,6 +139,7 @@ class _Talk:
             greeting_ms=self._dialogue.greeting_ms,
             turns=tuple(self._turns),
             barge_in_ms=self._dialogue.barge_in_ms,
+            voice=self._plan.sentences[0].voice,
             ended_by="caller" if self._hung_up else "assistant",
             duration_s=round(self._now_s, 2),
             audio=self._line.audio(),

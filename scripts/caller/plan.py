@@ -16,6 +16,7 @@ class Sentence:
 
     text: str
     pcm: bytes
+    voice: str = ""  # who says it, where that was chosen for him: `flite/rms`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +67,7 @@ class CallReport:
     greeting_ms: float | None  # from connected to the first audible word
     turns: tuple[TurnReport, ...]
     barge_in_ms: float | None  # the assistant went on for so long after it was interrupted
+    voice: str  # of the caller, where it was chosen for him
     ended_by: Literal["caller", "assistant"]
     duration_s: float
     audio: AudioReport

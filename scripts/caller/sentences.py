@@ -1,4 +1,4 @@
-"""What the simulated caller says: recorded ahead, spoken by the embedded voice, or read from WAV files."""
+"""What the simulated caller says: recorded ahead, spoken by a voice of this machine, or read from WAV files."""
 
 from __future__ import annotations
 
@@ -14,9 +14,6 @@ from config.errors import ConfigError
 from scripts.caller.ear import is_audible
 from scripts.caller.plan import Sentence
 from transports.recordings import Recordings, shipped
-
-DEFAULT_VOICE = "en-us+f2"  # of espeak-ng's voices, one that pocketsphinx hears well, and not the assistant's
-WORDS_PER_MINUTE = 150
 
 
 def frames(pcm: bytes) -> Iterator[bytes]:
@@ -38,15 +35,16 @@ def recorded_sentences(
 ) -> tuple[Sentence, ...]:
     """Those that were spoken ahead, in this voice or any. Raises `NotRecorded`."""
     known = recordings or shipped()
+    voice = voice or next(iter(known.voices(texts)), "")  # one person says all of it, where that can be
     return tuple(Sentence(text, trim(known.pcm(text, voice))) for text in texts)
 
 
-async def speak_sentences(texts: Sequence[str], voice: str = DEFAULT_VOICE) -> tuple[Sentence, ...]:
-    """Speak with the embedded voice, in a process of its own that `close_engines()` ends."""
-    from actors.engines.voice_client import synthesize
+async def speak_sentences(texts: Sequence[str], voice: str = "") -> tuple[Sentence, ...]:
+    """Say them in this voice or the best that is at hand (`transports.caller_voice`). Afterwards `close_engines()`."""
+    from transports.caller_voice import speak
 
-    spoken = [await synthesize(text, voice=voice, words_per_minute=WORDS_PER_MINUTE) for text in texts]
-    return tuple(Sentence(text, trim(pcm)) for text, pcm in zip(texts, spoken, strict=True))
+    spoken = await speak(texts, voice)
+    return tuple(Sentence(text, trim(pcm), spoken.voice) for text, pcm in zip(texts, spoken.pcm, strict=True))
 
 
 def read_sentence(path: Path) -> Sentence:

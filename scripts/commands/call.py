@@ -46,7 +46,11 @@ def register(commands: Commands) -> None:
     speech = parser.add_mutually_exclusive_group(required=True)
     speech.add_argument("--say", action="append", metavar="TEXT", help="a sentence; once per turn")
     speech.add_argument("--wav", action="append", type=Path, metavar="FILE", help="a recorded sentence; once per turn")
-    parser.add_argument("--voice", default="en-us+f2", help="the caller's voice for --say (%(default)s)")
+    parser.add_argument(
+        "--voice",
+        metavar="NAME",
+        help="who says what --say says: recorded/NAME, flite/NAME, or one of espeak-ng's (the best that is at hand)",
+    )
     parser.add_argument("--turns", type=int, metavar="N", help="so many turns; the sentences start over")
     parser.add_argument("--barge-in", action="store_true", help="interrupt the second answer after one second")
     parser.add_argument("--dtmf", default="", metavar="DIGITS", help="keys pressed after the greeting")
@@ -75,7 +79,7 @@ def check_arguments(args: argparse.Namespace) -> None:
         raise ConfigError(f"--dtmf {args.dtmf!r}: legal: 0-9, *, #, A-D")
     if args.record:
         check_record(args.record)
-    if not args.voice.strip() or any(not text.strip() for text in args.say or ()):
+    if (args.voice is not None and not args.voice.strip()) or any(not text.strip() for text in args.say or ()):
         raise ConfigError("--say and --voice must not be empty")
 
 
@@ -118,7 +122,7 @@ async def _sentences(args: argparse.Namespace) -> tuple[Sentence, ...]:
 
     if args.wav:
         return tuple(read_sentence(path) for path in args.wav)
-    return await speak_sentences(args.say, args.voice)
+    return await speak_sentences(args.say, args.voice or "")
 
 
 def make_plan(args: argparse.Namespace, sentences: tuple[Sentence, ...]) -> CallPlan:

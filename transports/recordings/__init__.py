@@ -74,7 +74,7 @@ class Recordings:
         voices = [voice] if voice else self.voices([text])
         found = self._known.get((normalise(text), voices[0])) if voices else None
         if found is None:
-            spoken_by = f" by {voice}" if voice else ""
+            spoken_by = f" in the voice {voice}" if voice else ""
             named = " or ".join(str(folder / SENTENCES) for folder in self._folders)
             raise NotRecorded(
                 f"nobody has recorded {text!r:.200}{spoken_by}: add it to {named}, and run scripts/render-sentences"
