@@ -156,12 +156,22 @@ async def serve_alone(
         loop.add_reader(sys.stdin.fileno(), read_to_the_end)
     await worker.start()
     try:
+        await _close_lost(worker)
         announce(worker.ports)
         await stop.wait()
         await _first(worker.drain(drain_s, "drained", refuse=True), at_once.wait())
     finally:
         with suppress(TimeoutError):
             await asyncio.wait_for(worker.stop(), SHUTDOWN_S)
+
+
+async def _close_lost(worker: Worker) -> None:
+    """Calls that one before us has left open, as a node's manager has them closed."""
+    node, us = worker.settings.node.name, worker.link.incarnation
+    try:
+        await worker.operate("close_lost_of_node", {"node": f"{node}/", "alive": [us]})
+    except CallboardError as error:
+        log.warning("calls that were left open could not be closed: %s", error)
 
 
 async def _first(*several: Coroutine[Any, Any, Any]) -> None:

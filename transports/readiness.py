@@ -50,15 +50,15 @@ class Readiness:
 
     async def _look(self, part: str, look: Callable[[], str]) -> str:
         if part not in self._looks or self._looks[part].done():
-            self._looks[part] = _in_thread(look)
+            self._looks[part] = in_thread(look)
         try:
             return await asyncio.wait_for(asyncio.shield(self._looks[part]), self.LIMIT_S) or "ok"
         except TimeoutError:
             return f"no answer within {self.LIMIT_S:g} s"
 
 
-def _in_thread(look: Callable[[], str]) -> asyncio.Future[str]:
-    """In a thread of its own, which holds up nobody's end."""
+def in_thread(look: Callable[[], str]) -> asyncio.Future[str]:
+    """What `look` returns, in a thread of its own, which holds up nobody's end."""
     loop = asyncio.get_running_loop()
     answered: asyncio.Future[str] = loop.create_future()
 

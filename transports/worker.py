@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -50,11 +51,13 @@ from transports.connection import Limits
 from transports.leases import Leases
 from transports.listeners import AudioSocketListener
 from transports.operator import Desk, OperatorListener
+from transports.readiness import in_thread
 from transports.web import AppServices
 
 log = logging.getLogger(__name__)
 
 STOP_S = 5.0  # for the calls to end, and for the ledger's last rows
+CLOSE_S = 2.0  # for statements that are under way
 GOODBYE_S = 10.0  # for the last words of calls that a drain ends
 CALLS_OF = "calls of "  # + a node: the counter of the calls that it has started
 # A call makes many short-lived objects, which Python's 700 would walk dozens of times a second; but what calls leave in
@@ -244,8 +247,9 @@ class Worker:
         deadline_s = asyncio.get_running_loop().time() + limit_s
         while self._has_calls() and asyncio.get_running_loop().time() < deadline_s:  # noqa: ASYNC110
             await asyncio.sleep(_LOOK_S)
-        end = HangUpAll(reason, last_words=True)
-        await self._ask(self._switchboard, end, "calls did not end after their goodbye", GOODBYE_S)
+        if not self._stopped:  # told to end at once meanwhile: nobody is there to be asked
+            end = HangUpAll(reason, last_words=True)
+            await self._ask(self._switchboard, end, "calls did not end after their goodbye", GOODBYE_S)
 
     def _has_calls(self) -> bool:
         return bool(self._starting) or self._app.gate.calls > 0
@@ -270,8 +274,13 @@ class Worker:
         await close_engines()
         await self._leases.stop()
         await self.shared.close()
-        self.database.close()
+        with suppress(TimeoutError):  # a statement that hangs ends with the process
+            await asyncio.wait_for(in_thread(self._close_database), CLOSE_S)
         self._presence.close()
+
+    def _close_database(self) -> str:
+        self.database.close()
+        return ""
 
     # --- calls -----------------------------------------------------------------------------------------------------
 

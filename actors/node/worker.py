@@ -54,6 +54,7 @@ from config.settings import Settings
 log = logging.getLogger(__name__)
 
 HUNG_STATUS, CRASHED_STATUS = 75, 70  # exit statuses of a process that ends itself; sysexits(3): temporary, software
+STOPPING_S = 15.0  # for the last rows: the loop is not hung while it waits for a disk or a database then
 
 
 class LoopSide(Protocol):
@@ -112,6 +113,7 @@ class LoopThread:
         self._loop = uvloop.new_event_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._leaving = ""
+        self.stopping = False  # it writes what is left, and lets go of everything
         self._started, self._over = asyncio.Event(), asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="loop", daemon=True)
 
@@ -168,6 +170,7 @@ class LoopThread:
         self._started.set()
         self._bridge.post(WorkerUp(start.incarnation, self._side.ports))
         await self._over.wait()
+        self.stopping = True
         await self._side.stop()
         self._bridge.post(WorkerLeaves(start.incarnation, self._leaving))
 
@@ -284,6 +287,8 @@ class WorkerProcess(Actor):  # type: ignore[misc]
 
     def _watch(self) -> None:
         assert self._thread is not None
+        if self._thread.stopping:
+            self._watchdog.limit = max(self._watchdog.limit, math.ceil(STOPPING_S / self._interval_s))
         if not self._watchdog.asked():
             line = "worker %d: its loop has been silent for %.1f s, in %s: the process ends"
             log.critical(line, self._number, self._watchdog.limit * self._interval_s, self._thread.where())

@@ -274,7 +274,8 @@ class Ledger(LoopActor):
                 await self._put(found)
                 batches, last = batches + 1, found.batch.sequence
             await files.run(spool.close)
-            log.warning("ledger: wrote %d batches that %s had left on disk", batches, spool.name)
+            if batches:
+                log.warning("ledger: wrote %d batches that %s had left on disk", batches, spool.name)
 
     # --- the end -------------------------------------------------------------------------------------------------
 

@@ -99,3 +99,13 @@ async def test_a_call_that_begins_while_the_node_drains_finds_no_place(start_nod
         assert "refused" in type(error).__name__.lower() or "Broken" in type(error).__name__
     await asyncio.gather(*tasks)
     assert await node.ended(15) == 0
+
+
+async def test_one_process_closes_what_the_one_before_has_left_open(start_node: StartNode, sentences) -> None:
+    node = await start_node("--workers", "0")
+    tasks = await hold_calls(node, sentences, 2)
+    node.signal(signal.SIGKILL)
+    await node.ended()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    after = await start_node("--workers", "0")
+    assert {c.termination.reason for c in await ended_conversations(after, 2)} == {"node_lost"}
