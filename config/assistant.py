@@ -73,6 +73,8 @@ Said = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
 Words = Annotated[tuple[str, ...], OneOrMany()]
 WordsOrNull = Annotated[tuple[str, ...] | None, OneOrMany()]
 Spoken = Annotated[tuple[Said, ...], Field(min_length=1), OneOrMany()]
+MAX_SAMPLE_CHARS = 300
+Sample = Annotated[str, Field(min_length=1, max_length=MAX_SAMPLE_CHARS)]
 
 
 class Endpointing(Model):
@@ -216,6 +218,11 @@ class AssistantConfig(Model):
         description="what is spoken; a provider may be told another one",
     )
     greeting: Said = Field("", description="the first words of a call; empty: wait for the caller's")
+    sample_call: Annotated[tuple[Sample, ...], OneOrMany()] = Field(
+        (),
+        max_length=20,
+        description="what a simulated caller says, one a turn; empty: what a script knows",
+    )
     system_prompt: str = Field("", max_length=200_000, description="what a language model is told before all else")
     not_understood: Said = Field("", description="said after speech that gave no words; empty: stay silent")
     ask_again: Said = Field("Sorry, could you say that again?", description="said when an answer could not be had")
@@ -253,6 +260,9 @@ class AssistantConfig(Model):
             elif re.search(r"\{\w*\}", text):
                 yield Problem(path, "has a slot in braces, which is said as it stands", fatal=False)
         yield from (problem.under(("speech",)) for problem in self.speech.problems(self.language))
+        for index, text in enumerate(self.sample_call):
+            if not re.search(r"\w", text):
+                yield Problem(("sample_call", index), "has no word that could be said", fatal=False)
         for index, prompt in enumerate(self.idle.prompts):
             if not prompt:
                 yield Problem(("idle", "prompts", index), "says nothing: leave it out", fatal=False)

@@ -1,7 +1,7 @@
 """Who speaks for a simulated caller: a recording where all that is said is recorded, else flite, else espeak-ng.
 
-That is the order in which recognizers understand them. Names: `recorded/bf_emma`, `flite/rms`; any other is espeak-ng's
-own. flite is a program of Debian's (`apt-get install flite`), speaks English only, and lives for one sentence.
+That is the order in which recognizers understand them. Names: `recorded/af_heart`, `flite/rms`; any other is one of
+espeak-ng's. flite is a program of Debian's (`apt-get install flite`), speaks English only, and lives for one sentence.
 """
 
 from __future__ import annotations

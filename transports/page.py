@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import io
+import re
 import wave
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from actors.engines.voice_client import synthesize
-from actors.media.audio import PCM_16K
+from actors.media.audio import PCM_8K
+from config.assistant import AssistantConfig
 from config.errors import BadInput
 from store.records import DEFAULT_PROJECT_ID, CallContext
 from transports.browser import PLAYER_RATES, RtviWire
+from transports.caller_voice import best_voice, speak
 from transports.media import MediaSocket
 from transports.upgrade import WebSocketConnection
 from transports.web import Handler
@@ -33,9 +35,13 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-cache",  # asked for again each time, and answered 304 by its ETag
 }
-# What the recorded caller says, one sentence a turn: understood by assistants/reception.yaml, fair to ask of any other.
-SENTENCES = ("what are your opening hours", "book a table for friday please", "yes please", "that is all thank you")
-_VOICE, _WORDS_PER_MINUTE = "en-us+f2", 150  # not the assistant's voice, and one that is well understood
+# To assistants without sentences of their own.
+ANYBODY = (
+    "Hello, what can you help me with?",
+    "Could you tell me more about that?",
+    "Thank you very much, goodbye.",
+)
+_MOST_KEPT = 100  # spoken sentences
 
 
 class UnknownFile(BadInput):
@@ -86,38 +92,65 @@ class Assistants(Handler):
         self.send_json({"assistants": names})
 
 
-class RecordedCaller(Handler):
-    """`GET /v1/caller` lists the sentences of a caller for those who have no microphone, `/v1/caller/{n}` speaks one.
+class NothingToSay(BadInput):
+    """Nobody has said what a caller could say to this assistant."""
 
-    Spoken once by the embedded voice, then kept; needs an API key.
+    code = "no_sample_call"
+    http_status = 409
+
+
+class RecordedCaller(Handler):
+    """A caller for those who have no microphone: `GET /v1/caller?assistant=NAME` lists what he says to this assistant,
+    `GET /v1/caller/{n}?assistant=NAME` speaks one of it; needs an API key of the project.
+
+    A recording where there is one, else spoken once by the best voice of this machine, and kept.
     """
 
-    _spoken: ClassVar[dict[int, bytes]] = {}
+    _spoken: ClassVar[dict[tuple[str, str], bytes]] = {}
 
     async def get(self, number: str | None = None) -> None:
-        await self.require_key()
+        config = await self._assistant()
+        sentences = _sentences(config, self.services.sample_call(config))
         if number is None:
-            self.send_json({"sentences": SENTENCES})
+            self.send_json({"sentences": sentences})
             return
-        if int(number) >= len(SENTENCES):
-            raise UnknownFile(f"the caller has {len(SENTENCES)} sentences, from 0")
+        if int(number) >= len(sentences):
+            raise UnknownFile(f"the caller has {len(sentences)} sentences, from 0")
+        voice = best_voice(sentences, config.language)
         self.set_header("Content-Type", "audio/wav")
-        self.finish(await self._wav(int(number)))
+        self.finish(await self._wav(sentences[int(number)], voice))
 
-    async def _wav(self, number: int) -> bytes:
-        if number not in self._spoken:
-            pcm = await synthesize(SENTENCES[number], _VOICE, _WORDS_PER_MINUTE, audio=PCM_16K)
-            self._spoken[number] = wav(pcm)
-        return self._spoken[number]
+    async def _assistant(self) -> AssistantConfig:
+        key = await self.require_key()
+        which, services = self.get_query_argument("assistant", ""), self.services
+        project = key.project_id if key else DEFAULT_PROJECT_ID
+        return (await services.database.run(services.assistants.get, which, project)).config
+
+    async def _wav(self, text: str, voice: str) -> bytes:
+        kept = self._spoken
+        if (text, voice) not in kept:
+            spoken = wav((await speak([text], voice)).pcm[0])
+            while len(kept) >= _MOST_KEPT:
+                del kept[next(iter(kept))]
+            kept[text, voice] = spoken
+        return kept[text, voice]
+
+
+def _sentences(config: AssistantConfig, sample: tuple[str, ...]) -> tuple[str, ...]:
+    if sample:
+        return sample
+    if re.split("[-_]", config.language.lower())[0] != "en":
+        raise NothingToSay(f"{config.name} has no `sample_call`, which says what a caller may say to it")
+    return ANYBODY
 
 
 def wav(pcm: bytes) -> bytes:
-    """A WAV file of mono PCM s16le at 16 kHz."""
+    """A WAV file of mono PCM s16le at 8 kHz."""
     content = io.BytesIO()
     with wave.open(content, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
-        file.setframerate(PCM_16K.rate)
+        file.setframerate(PCM_8K.rate)
         file.writeframes(pcm)
     return content.getvalue()
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from operator import attrgetter
 from typing import Any, ClassVar, Literal
 from uuid import UUID
 from weakref import WeakSet
@@ -78,6 +79,7 @@ class AppServices:
     hosts: Hosts = field(init=False)
     callback_bound: CallbackBound = field(default_factory=CallbackBound)
     prepare: Callable[[AssistantConfig], object] = bool  # what is done once for each version of an assistant
+    sample_call: Callable[[AssistantConfig], tuple[str, ...]] = attrgetter("sample_call")  # what a caller may say to it
     versions: Versions = field(init=False)
 
     def __post_init__(self) -> None:

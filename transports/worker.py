@@ -137,6 +137,7 @@ class Worker:
             metrics=self.metrics,
             shared=self.shared,
             prepare=self.registry.prepare,
+            sample_call=self.registry.sample_call,
         )
         gate, load = self._app.gate, self.load
         if settings.limits.shed:

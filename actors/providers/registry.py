@@ -24,7 +24,7 @@ from actors.providers.spec import (
     TtsSession,
     Use,
 )
-from config.assistant import AssistantConfig, ProviderChoice
+from config.assistant import MAX_SAMPLE_CHARS, AssistantConfig, ProviderChoice
 from config.errors import ConfigError
 from config.problems import Problem, Where, problems_of, shown, unknown
 
@@ -106,6 +106,16 @@ class Registry:
             )
         except ValueError as error:  # an assistant that nobody has checked
             raise ConfigError(f"llm: {error}") from None
+
+    def sample_call(self, assistant: AssistantConfig) -> tuple[str, ...]:
+        """What a simulated caller may say to it, one sentence a turn: its own list, else its script's; else nothing."""
+        if assistant.sample_call:
+            return assistant.sample_call
+        for choice in assistant.llm:
+            with suppress(ConfigError, UnknownProvider):
+                if found := getattr(self.options("llm", choice), "sample_call", ()):
+                    return tuple(text[:MAX_SAMPLE_CHARS] for text in found)
+        return ()
 
     def open_stt(
         self, choice: ProviderChoice, emit: Emit, audio: AudioFormat, language: str, phrases: tuple[str, ...]

@@ -18,6 +18,7 @@ from pydantic import Field
 
 from actors.providers.grammar import MAX_SENTENCES, Sentence, expand, fill, normalise, slot_names
 from actors.providers.script_problems import LAST_REPLY, script_problems
+from actors.providers.script_sample import sample_call
 from actors.providers.spec import Answered, ChatMessage, Emit, LlmSession, Options, ProviderSpec, Question, Token, Use
 from config.assistant import Model, Spoken, Words
 from config.options import OneOrMany
@@ -65,6 +66,11 @@ class ScriptOptions(Options):
     def phrases(self) -> tuple[str, ...]:
         """Everything that can be understood, for the recognizer."""
         return tuple(dict.fromkeys(sentence.text for intent in self.intents for sentence in intent.sentences))
+
+    @cached_property
+    def sample_call(self) -> tuple[str, ...]:
+        """What a simulated caller may say, one sentence a turn."""
+        return sample_call(self.intents)
 
     def problems(self, use: Use) -> Iterator[Problem]:
         return script_problems(self.intents, self.sorry)

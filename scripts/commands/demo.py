@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from scripts.command import Commands
 
 ASSISTANT = Path(__file__).parents[2] / "assistants" / "reception.yaml"
-SENTENCES = ("what are your opening hours", "book a table for friday please", "yes please", "that is all thank you")
 KEY_NAME = "demo"
 DATA_DIR = "var/demo"
 
@@ -59,7 +58,6 @@ async def _demo(plan: ServerPlan, args: argparse.Namespace) -> int:
     import asyncio
     import signal
 
-    from scripts.caller.sentences import recorded_sentences
     from scripts.child_server import ChildServer
 
     task = asyncio.current_task()
@@ -67,8 +65,7 @@ async def _demo(plan: ServerPlan, args: argparse.Namespace) -> int:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     async with ChildServer(plan) as server:
         with console().status("Starting the server ..."):
-            await server.listening()
-        sentences = recorded_sentences(SENTENCES)
+            sentences, _ = await asyncio.gather(_speak(), server.listening())
         with _key(plan) as secret:
             report = await _call(plan, sentences, secret, args.record)
             if args.once:
@@ -79,6 +76,19 @@ async def _demo(plan: ServerPlan, args: argparse.Namespace) -> int:
             except asyncio.CancelledError:
                 console().print("\nThe demo ends.")
     return OK if report.answered else FAILED
+
+
+async def _speak() -> tuple[Sentence, ...]:
+    """What the assistant's file says that a caller says; recordings, unless somebody has changed it."""
+    from actors.engines.pool import close_engines
+    from actors.providers.registry import Registry
+    from scripts.assistant_file import read_assistant
+    from scripts.caller.sentences import speak_sentences
+
+    try:
+        return await speak_sentences(Registry().sample_call(read_assistant(ASSISTANT)))
+    finally:
+        await close_engines()
 
 
 async def _call(plan: ServerPlan, sentences: tuple[Sentence, ...], secret: str, record: Path) -> CallReport:

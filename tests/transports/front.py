@@ -14,6 +14,7 @@ from tornado.simple_httpclient import SimpleAsyncHTTPClient
 from tornado.testing import bind_unused_port
 
 from actors.engines.pool import close_engines
+from actors.providers.registry import Registry
 from config.assistant import AssistantConfig
 from config.settings import Settings
 from store.assistants import AssistantRepository
@@ -124,7 +125,9 @@ async def open_site(
         ConversationRepository(database).write([row])
 
     services = AppServices(
-        settings, database, switchboard, clock, limits, write, owner, shared=SharedState.from_settings(settings)
+        *(settings, database, switchboard, clock, limits, write, owner),
+        shared=SharedState.from_settings(settings),
+        sample_call=Registry().sample_call,
     )
     server = make_server(services)
     sock, port = bind_unused_port()

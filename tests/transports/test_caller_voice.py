@@ -49,7 +49,7 @@ def flite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.usefixtures("flite")
 async def test_a_recording_is_best_where_one_person_says_all_of_it() -> None:
-    assert (await speak(RECORDED)).voice == "recorded/bf_emma"
+    assert (await speak(RECORDED)).voice == "recorded/af_heart"
     assert (await speak((*RECORDED, "which nobody recorded"))).voice == "flite/rms"
 
 
@@ -85,8 +85,8 @@ async def test_a_voice_that_is_not_there_is_named_with_the_way_to_get_it() -> No
         await speak(("hello there",), "flite/rms")
     with pytest.raises(VoiceMissing, match="'siri/one': legal are recorded/NAME, flite/NAME, espeak-ng/NAME"):
         await speak(("hello there",), "siri/one")
-    with pytest.raises(NotRecorded, match="in the voice bf_emma"):
-        await speak(("nobody ever said this",), "recorded/bf_emma")
+    with pytest.raises(NotRecorded, match="in the voice af_heart"):
+        await speak(("nobody ever said this",), "recorded/af_heart")
 
 
 @pytest.mark.usefixtures("flite")
@@ -98,7 +98,7 @@ async def test_a_flite_without_this_voice_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"), [(RECORDED[0], "recorded/bf_emma"), ("my own words", "apt-get install flite")]
+    ("text", "told"), [(RECORDED[0], "recorded/af_heart"), ("my own words", "apt-get install flite")]
 )
 async def test_a_call_tells_whose_voice_it_is(text: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
     plan = CallPlan(to="", assistant="a", via="twilio", sentences=await speak_sentences((text,)), turns=1)

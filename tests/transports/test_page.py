@@ -6,14 +6,16 @@ import io
 import json
 import wave
 from collections.abc import Awaitable, Callable
+from typing import Any
 from uuid import UUID
 
 import pytest
 
+from config.assistant import AssistantConfig
 from tests.transports.front import Site
 from tests.transports.peers import context
 from transports.carriers.browser import answer
-from transports.page import SENTENCES
+from transports.page import ANYBODY
 
 MakeSite = Callable[..., Awaitable[Site]]
 
@@ -51,17 +53,45 @@ async def test_who_can_be_called(site: Site) -> None:
     assert json.loads(found.body) == {"assistants": [{"id": 1, "name": "reception", "language": "en-US"}]}
 
 
-async def test_the_recorded_caller(site: Site) -> None:
-    assert (await site.fetch("/v1/caller")).code == (await site.fetch("/v1/caller/0")).code == 401
-    listed = await site.fetch("/v1/caller", headers=site.keyed)
-    assert tuple(json.loads(listed.body)["sentences"]) == SENTENCES
-    spoken = await site.fetch("/v1/caller/0", headers=site.keyed)
+BYE = {"name": "end", "say": "bye", "reply": "Bye.", "hang_up": True}
+HELD = {
+    "own": {"sample_call": ["When are you open?", "Goodbye."]},
+    "scripted": {"llm": {"provider": "script", "intents": [BYE]}},
+    "free": {},
+}
+SAMPLES = {"own": ["When are you open?", "Goodbye."], "scripted": ["bye"], "free": list(ANYBODY)}
+
+
+async def hire(site: Site, name: str, **changes: Any) -> None:
+    usual = {"name": name, "stt": "embedded", "llm": "openai", "tts": "embedded"}
+    config = AssistantConfig.model_validate({**usual, **changes})
+    await site.services.database.run(site.services.assistants.apply, config)
+
+
+@pytest.mark.parametrize("name", HELD)
+async def test_the_recorded_caller_says_what_the_assistant_is_made_for(site: Site, name: str) -> None:
+    await hire(site, name, **HELD[name])
+    listed = await site.fetch(f"/v1/caller?assistant={name}", headers=site.keyed)
+    assert json.loads(listed.body)["sentences"] == SAMPLES[name]
+    spoken = await site.fetch(f"/v1/caller/0?assistant={name}", headers=site.keyed)
     assert spoken.headers["Content-Type"] == "audio/wav"
     with wave.open(io.BytesIO(spoken.body)) as file:
-        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (16000, 1, 2)
-        assert 1 < file.getnframes() / 16000 < 4
-    assert (await site.fetch("/v1/caller/0", headers=site.keyed)).body == spoken.body
-    assert (await site.fetch(f"/v1/caller/{len(SENTENCES)}", headers=site.keyed)).code == 404
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (8000, 1, 2)
+        assert 0.2 < file.getnframes() / 8000 < 4
+    assert (await site.fetch(f"/v1/caller/0?assistant={name}", headers=site.keyed)).body == spoken.body
+
+
+async def test_what_the_recorded_caller_does_not_say(site: Site) -> None:
+    await hire(site, "schalter", language="de-DE")
+    for path, code, reason in (
+        ("/v1/caller?assistant=nobody", 404, "unknown_assistant"),
+        ("/v1/caller", 404, "unknown_assistant"),
+        ("/v1/caller/3?assistant=reception", 404, "not_found"),
+        ("/v1/caller?assistant=schalter", 409, "no_sample_call"),
+    ):
+        refused = await site.fetch(path, headers=site.keyed)
+        assert (refused.code, json.loads(refused.body)["error"]["code"]) == (code, reason)
+        assert (await site.fetch(path)).code == 401
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -143,5 +173,5 @@ async def test_a_context_is_good_for_one_connection_of_its_carrier(site: Site) -
 
 async def test_in_open_mode_nobody_needs_a_key(make_site: MakeSite) -> None:
     site = await make_site(auth={"mode": "open"})
-    for path in ("/v1/assistants", "/v1/caller", "/v1/talk/browser/call/reception"):
+    for path in ("/v1/assistants", "/v1/caller?assistant=reception", "/v1/talk/browser/call/reception"):
         assert (await site.fetch(path)).code == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ import pytest
 import yaml
 
 from actors.media.audio import PCM_8K
+from scripts.assistant_file import read_assistant
 from scripts.caller.sentences import recorded_sentences, trim
 from scripts.commands import demo
 from scripts.studio import FOLDERS, render, wanted
 from tests.fakes.recorded import recordings
+from transports import page
 from transports.recordings import NotRecorded, Recording, Recordings, file_name, read_manifest, shipped
 
 folders = pytest.mark.parametrize("folder", FOLDERS, ids=str)
@@ -45,8 +48,18 @@ def test_all_of_them_stay_small() -> None:
 
 
 def test_the_demo_says_what_is_shipped() -> None:
-    assert shipped().voices(demo.SENTENCES)  # one person says all of it
-    assert [sentence.text for sentence in recorded_sentences(demo.SENTENCES)] == list(demo.SENTENCES)
+    texts = read_assistant(demo.ASSISTANT).sample_call
+    assert texts and shipped().voices(texts)  # one person says all of it
+    assert [sentence.text for sentence in recorded_sentences(texts)] == list(texts)
+
+
+def test_what_the_demo_tells_to_try_is_shipped() -> None:
+    said = re.findall(r"--say '([^']+)'|--say (\w+)", Path(demo.__file__).read_text())
+    assert len(said) == 3 and shipped().voices([one or other for one, other in said])
+
+
+def test_what_the_page_says_to_anybody_is_shipped() -> None:
+    assert shipped().voices(page.ANYBODY)
 
 
 def test_case_and_punctuation_make_no_difference() -> None:

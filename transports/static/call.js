@@ -91,7 +91,7 @@ export class Call extends EventTarget {
   async openCaller() {
     const voice = new GainNode(this.context);
     voice.connect(new GainNode(this.context, { gain: MONITOR_GAIN })).connect(this.context.destination);
-    this.caller = new RecordedCaller(this.context, voice, this.key, () => this.hangUp());
+    this.caller = new RecordedCaller(this.context, voice, this.assistant, this.key, () => this.hangUp());
     await this.caller.load();
     return voice;
   }

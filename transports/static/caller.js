@@ -1,4 +1,4 @@
-// The recorded caller: says one sentence after each answer, for those who have no microphone.
+// The recorded caller: says one of the assistant's sentences after each answer, for those who have no microphone.
 
 import { ask } from "./server.js";
 
@@ -8,18 +8,19 @@ const FAREWELL_MS = 8000; // after the last sentence the assistant should hang u
 
 export class RecordedCaller {
   /** `output` is the audio node that it speaks into; `done` is called when it has nothing left to say. */
-  constructor(context, output, key, done) {
+  constructor(context, output, assistant, key, done) {
     Object.assign(this, { context, output, key, done });
+    this.query = new URLSearchParams({ assistant });
     this.next = 0;
   }
 
   async load() {
-    const { sentences } = await (await ask("/v1/caller", this.key)).json();
+    const { sentences } = await (await ask(`/v1/caller?${this.query}`, this.key)).json();
     this.sentences = await Promise.all(sentences.map((_, number) => this.fetch(number)));
   }
 
   async fetch(number) {
-    const response = await ask(`/v1/caller/${number}`, this.key);
+    const response = await ask(`/v1/caller/${number}?${this.query}`, this.key);
     return this.context.decodeAudioData(await response.arrayBuffer());
   }
 
