@@ -42,6 +42,12 @@ class ProviderStalled(ProviderError):
     code = "provider_stalled"
 
 
+class EngineNotStarted(ProviderStalled):
+    """An engine of ours cannot be started: this machine has no process or no memory for it, or it is not installed."""
+
+    code = "engine_not_started"
+
+
 class ProviderCrashed(ProviderError):
     """Ours or an engine of ours died, perhaps of the work that it was given: the same work is not given for ever."""
 

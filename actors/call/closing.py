@@ -28,10 +28,10 @@ class Closing:
         self._wanted, self._last_words = termination, last_words
         self._scene.feed(Input.CLOSE)
 
-    def exhausted(self, role: str, detail: str) -> None:
-        """Neither patience nor providers are left for this member."""
+    def exhausted(self, role: str, detail: str, voice: bool) -> None:
+        """Neither patience nor providers are left for this member; without a voice nobody waits for last words."""
         reason = Termination(Result.UPSTREAM_ERROR, "provider_exhausted", f"{role}: {detail}")
-        self.request(reason, self._assistant.error_message)
+        self.request(reason, self._assistant.error_message if voice else "")
 
     # --- the floor's actions --------------------------------------------------------------------------------------
 

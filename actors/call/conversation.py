@@ -280,10 +280,10 @@ class Conversation:
             self.hearing.hear_again()  # the transport replays what has no transcript yet
             self.questions.words_are(self.hearing.text)
 
-    def exhausted(self, now: float, role: Role, detail: str) -> None:
-        """Neither patience nor providers are left: say so and end."""
+    def exhausted(self, now: float, role: Role, detail: str, voice: bool = True) -> None:
+        """Neither patience nor providers are left: say so, if there is a `voice`, and end."""
         self._at(now)
         if role == "speaker" and self.floor is Floor.ENDING:
             self._scene.feed(Input.END)
         else:
-            self.closing.exhausted(role, detail)
+            self.closing.exhausted(role, detail, voice)

@@ -5,6 +5,7 @@ services that are slow, away for a while, or refuse:
 
 - An *outage* begins with a failure and is over when the member works again (`worked`). While it lasts, the member is
   tried again for `patience_s`, round the chain of its providers: at once, then with back-off. The work waits.
+- An engine of ours that cannot be started is no service that comes back: that is waited for `NOT_STARTED_S` at most.
 - A wrong key or missing credit will not mend: that provider is out of the chain for good.
 - A provider may ask not to be asked again for a while (`retry_after_s`): another one is tried now, or this one then.
 - What is *refused* is a question or a sentence, not the provider's service: the others of the chain are given it, and
@@ -21,11 +22,12 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable
 
-from actors.errors import ProviderCrashed, ProviderError, ProviderStalled, Remedy
+from actors.errors import EngineNotStarted, ProviderCrashed, ProviderError, ProviderStalled, Remedy
 from actors.supervision import ChildSpec, Decision, GiveUp, Leave, Restart, RestartType, Shutdown
 
 MAX_DEATHS = 2
 MAX_REFUSALS = 3
+NOT_STARTED_S = 5.0
 _FOR_GOOD = (Remedy.CONFIG, Remedy.QUOTA)
 _ELSEWHERE = (Remedy.THROTTLED,)
 
@@ -42,6 +44,7 @@ class MemberRecovery:
         self._tries = 0  # in this outage
         self._ended_s = float("-inf")  # the last time
         self._flaps = False
+        self._started = True  # its engine, as far as is known
         self._failures: deque[float] = deque()  # of the provider in use, after it had worked
         self._deaths: tuple[str, int] = ("", 0)
         self._not_before_s: dict[int, float] = {}  # when a provider may be asked again that has said so
@@ -51,11 +54,12 @@ class MemberRecovery:
     def worked(self) -> None:
         """The member has done something of use."""
         self._refusals.pop(self.provider, None)
+        self._started = True
         self.is_there()
 
     def is_there(self) -> None:
         """The member works, or nothing is asked of it any more: the outage, if there was one, is over."""
-        if not self._flaps:
+        if not self._flaps and self._started:
             self._outage_s = None
 
     def ended(self, now: float, error: ProviderError, work: str = "") -> Decision:
@@ -66,7 +70,7 @@ class MemberRecovery:
             return Leave()
         if self._flaps and now - self._ended_s > self._patience_s:  # it has pulled itself together
             self._flaps, self._outage_s = False, None
-        self._ended_s = now
+        self._ended_s, self._started = now, not isinstance(error, EngineNotStarted)
         if error.remedy is Remedy.REFUSED:
             return self._drop_work(now, work)
         if error.retry_after_s:
@@ -76,7 +80,7 @@ class MemberRecovery:
             self._outage_s, self._tries = now, 0
             if not isinstance(error, ProviderStalled):
                 self._failures.append(now)
-        elif now - self._outage_s >= self._patience_s:
+        elif now - self._outage_s >= self._patience_with(error):
             return GiveUp()
         self._tries += 1
         if error.remedy in _FOR_GOOD:
@@ -86,6 +90,10 @@ class MemberRecovery:
         if self._tries > 1 or self._flaps or is_slow or error.remedy in _ELSEWHERE:
             self._next_provider(now)
         return self._restart(now, with_work=not poisoned)
+
+    def _patience_with(self, error: ProviderError) -> float:
+        only = isinstance(error, EngineNotStarted) and len(self._chain) == 1
+        return min(self._patience_s, NOT_STARTED_S) if only else self._patience_s
 
     def avoid(self, allows: Callable[[int], bool]) -> None:
         """Move on to the first provider, from the one in turn, that `allows` has nothing against; if there is none,

@@ -39,7 +39,7 @@ from actors.call.responder import Responder
 from actors.call.speaker import Speaker
 from actors.call.transcriber import Transcriber
 from actors.call.transport import Transport
-from actors.errors import ProviderCrashed, ProviderError, Remedy, Result, Termination
+from actors.errors import EngineNotStarted, ProviderCrashed, ProviderError, Remedy, Result, Termination
 from actors.loop.local import Local
 from actors.loop.timers import Timer
 from actors.media.inbound import hearing_format
@@ -312,7 +312,9 @@ class Call(Dispatcher):
         self._carry_out()
 
     def _give_up(self, role: Role, error: ProviderError) -> None:
-        if role == "speaker" and LAST_RESORT not in self._chains[role]:
+        voice = role != "speaker"
+        if not voice and LAST_RESORT not in self._chains[role] and not isinstance(error, EngineNotStarted):
+            voice = True
             self._chains[role] = (LAST_RESORT,)
             self._recoveries[role] = self._recovery(self._specs[role])
             self._begin(role)
@@ -320,7 +322,7 @@ class Call(Dispatcher):
                 self.conversation.replaced(time.monotonic(), role)
                 self._carry_out()
                 return
-        self.conversation.exhausted(time.monotonic(), role, str(error))
+        self.conversation.exhausted(time.monotonic(), role, str(error), voice)
         self._carry_out()
 
     def _begin(self, role: str) -> None:

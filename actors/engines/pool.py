@@ -17,6 +17,7 @@ from actors.engines.process import Channel, ChannelListener, EngineProcess, clos
 # espeak-ng speaks a second in 0.8 ms: one process is plenty. A recognizer takes some 1-2 % of a core for each caller.
 SIZES = {"voice": 1, "recognizer": max(1, (os.cpu_count() or 1) - 1)}
 COMFORTABLE_CHANNELS = 16  # below this load a further process is not worth its start
+SHARE_S = 2.0  # until it is tried again to start what could not be
 SPARE_AFTER_S = 1.0
 GONE_S = 2.0  # for killed processes to be gone; one that waits for its disk is left to its parent's end
 
@@ -32,6 +33,7 @@ class EnginePool:
         self._ended: set[asyncio.Future[None]] = set()
         self._spare: asyncio.TimerHandle | None = None  # when the next one starts
         self._stopped = False
+        self._share_until_s = 0.0
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -75,11 +77,15 @@ class EnginePool:
         fit = [process for process in self._processes if process.fit]
         busy = [process for process in fit if process.load]
         best = min(busy, key=lambda process: process.load, default=None)
-        if best is not None and (best.load < COMFORTABLE_CHANNELS or len(busy) >= self.size):
+        if best is not None and (best.load < COMFORTABLE_CHANNELS or len(busy) >= self.size or self._must_share()):
             return best
         chosen = next((process for process in fit if not process.load), None) or self._start()
         chosen.spare = False
         return chosen
+
+    def _must_share(self) -> bool:
+        """A further one could not be started just now: what is there does the work."""
+        return asyncio.get_running_loop().time() < self._share_until_s
 
     def _start(self, spare: bool = False) -> EngineProcess:
         self._processes = [process for process in self._processes if process.alive]
@@ -93,6 +99,8 @@ class EnginePool:
     def _doubt(self, process: EngineProcess) -> None:
         """One of them seems to be dead: its work will come back in a moment. Where none can live (a broken
         installation) it is the next work that tries again, not we, for ever."""
+        if process.refused:
+            self._share_until_s = asyncio.get_running_loop().time() + SHARE_S
         if process.proven:
             self._want_spare(0.0)
 

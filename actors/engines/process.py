@@ -23,7 +23,7 @@ from weakref import WeakKeyDictionary
 
 from actors.engines.frames import BadFrame, Frame, FrameKind, FrameReader, encode
 from actors.engines.health import IN_CIRCLES, LOOK_S, SECOND_LOOK_S, Health, sample
-from actors.errors import ProviderCrashed, ProviderError, ProviderStalled, Remedy
+from actors.errors import EngineNotStarted, ProviderCrashed, ProviderError, ProviderStalled, Remedy
 from store.errors import NoThreads
 
 log = logging.getLogger(__name__)
@@ -115,6 +115,7 @@ class EngineProcess:
         self.alive = True
         self.pid = 0  # 0: not started yet
         self.spare = False  # it waits for another one's end
+        self.refused = False  # it could not be started
         self.proven = False  # it has said something: a process of this name can run here
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # done when nothing of it is left
         self._loop, self._doubtful = asyncio.get_running_loop(), doubtful
@@ -134,6 +135,7 @@ class EngineProcess:
         self._socket.setblocking(False)
         self._loop.add_reader(self._socket, self._readable)
         self._timer = self._loop.call_later(LOOK_S, self._look)
+        self.write(encode(FrameKind.PING, 0))  # answered before any work: who dies without has not died of its work
         _begin(name, self._theirs).add_done_callback(self._hand_over)
 
     @property
@@ -291,6 +293,7 @@ class EngineProcess:
     def _started(self, started: Future[subprocess.Popen[bytes]]) -> None:
         self._theirs.close()  # not sooner: what could not be started has not died
         if (error := started.exception()) is not None:
+            self.refused = True
             self._end(f"cannot be started: {error}")
             return self.gone.set_result(None)
         self._process = started.result()
@@ -313,7 +316,7 @@ class EngineProcess:
             self._kill()
         self._doubtful(self)
         listeners, self._listeners = list(self._listeners.values()), {}
-        kind = ProviderCrashed if reason == "died" or reason.startswith(IN_CIRCLES) else ProviderStalled
+        kind = EngineNotStarted if self.refused or (reason == "died" and not self.proven) else _kind_of(reason)
         for listener in listeners:
             listener.on_failed(kind("embedded", f"the {self.name} process {reason}", Remedy.RETRY))
 
@@ -334,6 +337,10 @@ class EngineProcess:
         if self._reason != "was stopped":
             log.warning("engine %s (pid %d) %s, status %d", self.name, self.pid, self._reason, status)
         self.gone.set_result(None)
+
+
+def _kind_of(reason: str) -> type[ProviderError]:
+    return ProviderCrashed if reason == "died" or reason.startswith(IN_CIRCLES) else ProviderStalled
 
 
 def _begin(name: str, theirs: socket.socket) -> Future[subprocess.Popen[bytes]]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 import wave
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from actors.call.recovery import NOT_STARTED_S
+from actors.engines import process as processes
 from actors.engines.pool import engine_pool
 from scripts.caller.call import place_call
 from scripts.caller.plan import CallerSays
@@ -124,3 +127,19 @@ async def test_stopping_the_worker_ends_its_calls_and_says_why(house: House):
     await house.worker.stop()
     report = await call
     assert report.ended_by == "assistant"
+
+
+async def test_a_voice_that_cannot_be_started_is_no_long_silence(house: House, monkeypatch: pytest.MonkeyPatch):
+    """No process for it, and no other voice in the chain: nobody can say anything, so the call ends."""
+
+    def start(*_: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(processes, "_start", start)
+    began_s = time.monotonic()
+    report = await place_call(house.plan("reception", "twilio", recorded("what are your opening hours")))
+    assert time.monotonic() - began_s < NOT_STARTED_S + 5.0
+    assert report.ended_by == "assistant"
+    assert report.conversation is not None
+    termination = report.conversation["termination"]
+    assert (termination["reason"], "cannot be started" in termination["detail"]) == ("provider_exhausted", True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from actors.call.recovery import MemberRecovery
-from actors.errors import ProviderCrashed, ProviderError, ProviderStalled, Remedy
+from actors.call.recovery import NOT_STARTED_S, MemberRecovery
+from actors.errors import EngineNotStarted, ProviderCrashed, ProviderError, ProviderStalled, Remedy
 from actors.supervision import ChildSpec, GiveUp, Leave, Restart, RestartIntensity, RestartType, Shutdown
 
 LOST = ProviderError("fake", "the connection was lost")
@@ -37,6 +37,21 @@ def test_an_outage_is_sat_out_up_to_the_patience_and_its_work_is_kept(error: Pro
         now += 0.3 + decision.delay_s
     assert 110.0 <= now < 111.5
     assert all(decision.with_work for decision in decisions)
+
+
+def test_an_engine_that_cannot_be_started_is_not_waited_for_as_long_as_a_service_that_is_away():
+    error = EngineNotStarted("embedded", "no process")
+    lonely, chain = recovery(), recovery(providers=2)
+    for now in (0.0, NOT_STARTED_S - 0.1):
+        assert isinstance(lonely.ended(now, error), Restart)
+        lonely.is_there()  # nothing is asked of it any more: that does not start it
+        assert isinstance(chain.ended(now, error), Restart)
+    assert lonely.ended(NOT_STARTED_S, error) == GiveUp()
+    assert isinstance(chain.ended(NOT_STARTED_S, error), Restart)
+    lonely = recovery()
+    lonely.ended(0.0, error)
+    lonely.worked()
+    assert isinstance(lonely.ended(NOT_STARTED_S, error), Restart)
 
 
 def test_a_member_that_works_ends_the_outage():

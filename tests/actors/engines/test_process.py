@@ -21,7 +21,7 @@ from actors.engines.health import sample
 from actors.engines.pool import EnginePool, close_engines, engine_pool, warm_engines
 from actors.engines.process import ROOT
 from actors.engines.voice_client import speech_opening, synthesize
-from actors.errors import ProviderError, ProviderStalled, Remedy
+from actors.errors import EngineNotStarted, ProviderError, Remedy
 from actors.media.audio import PCM_8K
 from store.errors import NoThreads
 
@@ -170,7 +170,46 @@ async def test_an_engine_that_cannot_be_forked_has_not_died_of_its_work(monkeypa
         listener = Listener()
         engine_pool("voice").open(listener, opening("one"))
         await listener.ended.wait()
-        assert isinstance(listener.error, ProviderStalled) and "cannot be started" in str(listener.error)
+        assert isinstance(listener.error, EngineNotStarted) and "cannot be started" in str(listener.error)
+
+
+async def test_an_engine_that_dies_as_it_starts_has_not_died_of_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No memory for its libraries."""
+    usual = subprocess.Popen
+
+    def starve(command: list[str], **more: Any) -> subprocess.Popen[bytes]:
+        return usual([sys.executable, "-c", "raise MemoryError"], **more)
+
+    monkeypatch.setattr(subprocess, "Popen", starve)
+    listener = Listener()
+    engine_pool("voice").open(listener, opening("one"))
+    await listener.ended.wait()
+    assert isinstance(listener.error, EngineNotStarted)
+
+
+async def test_where_no_further_engine_can_be_started_the_one_that_runs_is_shared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pools, "COMFORTABLE_CHANNELS", 1)
+    monkeypatch.setattr(pools, "SPARE_AFTER_S", 3600.0)
+    pool = EnginePool("voice", size=2)
+    pool.open(Listener(), opening("one two three " * 300))
+    await until(lambda: bool(pool.pids))
+
+    def fork(*_: object, **__: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, "Popen", fork)
+        first, again = Listener(), Listener()
+        pool.open(first, opening("two"))
+        await first.ended.wait()
+        assert isinstance(first.error, EngineNotStarted)
+        pool.open(again, opening("two"))
+        await again.ended.wait()
+        assert again.error is None and again.audio
+    pool.stop()
+    await pool.gone()
 
 
 async def test_without_a_thread_to_start_it_an_engine_fails_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
