@@ -22,7 +22,7 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 OWN = Path(__file__).parent / "program"  # where the system has no package of it
 PROGRAM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which(str(OWN / "chromium"))
-LIBRARIES = {"LD_LIBRARY_PATH": str(OWN / "lib")} if str(OWN / "chromium") == PROGRAM else {}
+BROUGHT = {"LD_LIBRARY_PATH": str(OWN / "lib"), "FONTCONFIG_PATH": str(OWN)} if str(OWN / "chromium") == PROGRAM else {}
 START_S, WAIT_S, STOP_S = 30.0, 15.0, 10.0
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
@@ -109,7 +109,7 @@ async def browser(folder: Path, *flags: str) -> AsyncIterator[Page]:
         *(PROGRAM, *FLAGS, *flags, f"--user-data-dir={profile}", "about:blank"),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
-        env={**os.environ, "HOME": str(folder), "DBUS_SESSION_BUS_ADDRESS": "disabled:", **LIBRARIES},
+        env={**os.environ, "HOME": str(folder), "DBUS_SESSION_BUS_ADDRESS": "disabled:", **BROUGHT},
         start_new_session=True,
     )
     try:
