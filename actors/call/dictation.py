@@ -42,6 +42,7 @@ class Dictation:
         self._until_ms = float("-inf")  # it was given all audio before
         self._asked_ms: float | None = None  # a `Finalize` that waits for the session, or for its audio
         self._owed_ms = float("-inf")  # the `Finalize` that it has
+        self._before_ms = float("-inf")  # the one before, which it may answer yet
         self._unanswered = 0  # so many of them, if the caller went on behind the last ones
         self._voice_ms = float("-inf")  # the voice that it was given lasts until there
         self._interim, self._interim_ms = "", float("-inf")
@@ -49,6 +50,7 @@ class Dictation:
         self._final = ("", float("-inf"))  # the last one, and its end
         self._settled_ms: float | None = None  # the turn that we have ended without it
         self._settled_text = ""
+        self._is_answered = False  # and it has said the end of that turn since, without its words
         self._voice_since_ms = float("inf")  # a voice was heard behind it, from there on
         self._confirmed = ""  # by an empty final: what comes next may have it once more
         self._alive = self._moved = False  # has said something, or something new, since `settle` was asked last
@@ -87,6 +89,7 @@ class Dictation:
         """Whether the session is to be asked to finalize now."""
         if self._asked_ms is None or not self.open or self._until_ms < self._asked_ms:
             return False
+        self._before_ms = self._owed_ms if self._unanswered else float("-inf")
         self._owed_ms, self._asked_ms = self._asked_ms, None
         self.owes, self._alive, self._moved = True, False, False
         self._unanswered += 1
@@ -113,6 +116,8 @@ class Dictation:
         self._final = (text, end_ms)
         self._alive = self._moved = True
         is_late, words = self._is_settled(end_ms, text), self._without_known(text) if text else self._interim
+        if is_late and text and plain_words(text) == plain_words(self._settled_text):
+            self._settled_ms = min(self._settled_ms or end_ms, end_ms)  # it says where they end
         self._settled_text = _behind(text, self._settled_text) if is_late and text else ""
         if is_late:
             return []
@@ -124,21 +129,25 @@ class Dictation:
         if session_ms is not None and self._answers_another(self._callers_ms(session_ms)):
             return []
         overtaken = self._is_overtaken()
-        is_late = self._settled_ms is not None and not self.owes and not self._finals
+        is_late = self._settled_ms is not None and not (self.owes or self._finals or self._is_answered)
         is_late = overtaken or (is_late and not (self._interim and session_ms is not None))
         self._unanswered = max(0, self._unanswered - 1) if overtaken else 0
         until_ms = max(self._owed_ms if self.owes else float("-inf"), self._interim_ms)
-        self.owes, self._settled_ms, self._settled_text, self._confirmed = False, None, "", ""
-        self._finals = 0
+        self.owes, self._confirmed, self._finals = False, "", 0
+        self._is_answered = is_late and not overtaken
+        if not self._is_answered:
+            self._settled_ms, self._settled_text = None, ""
         self._alive = True
         if is_late:
             return []
-        goes_on = self._voice_ms > until_ms + LATE_MS  # with words of which these are the beginning
+        # without a time they may be the beginning of what the caller says now
+        goes_on = session_ms is None and self._voice_ms > until_ms + LATE_MS
         return [*(self._believe(until_ms) if not goes_on else ()), TurnEnded()]
 
     def _answers_another(self, end_ms: float) -> bool:
         """Whether an end of turn, which is of the audio up to `end_ms`, answers a `Finalize` whose turn is over."""
-        return self.owes and self._settled_ms is not None and end_ms <= self._settled_ms + LATE_MS < self._owed_ms
+        over_ms = max(self._before_ms, float("-inf") if self._settled_ms is None else self._settled_ms)
+        return self.owes and end_ms <= over_ms + LATE_MS < self._owed_ms
 
     def settle(self) -> list[Told]:
         """The answer is late: the words that there are, if they are all and have not changed since; else nothing. Of a
@@ -159,6 +168,7 @@ class Dictation:
         if not text:
             return []
         self._settled_ms, self._settled_text, self._voice_since_ms = until_ms, text, float("inf")
+        self._is_answered = False
         return [Transcript(text, True, until_ms)]
 
     def lives(self) -> None:

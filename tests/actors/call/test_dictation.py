@@ -325,3 +325,43 @@ def test_an_answer_is_not_waited_for_when_the_caller_has_gone_on():
     assert dictation.take_question()
     assert dictation.final("is it in Rome", 2600.0) == [Transcript("is it in Rome", True, 2600.0)]
     assert dictation.end_of_turn(2600.0) == [TurnEnded()]
+
+
+def test_the_words_of_a_settled_turn_may_come_even_behind_its_late_end():
+    dictation = settled()
+    assert dictation.end_of_turn() == []
+    assert dictation.final("hello there", 1000.0) == []
+    feed(dictation, 1500, 3000, voiced=True)
+    dictation.interim(Interim("and goodbye"))
+    assert dictation.end_of_turn() == [Transcript("and goodbye", True, 3000.0), TurnEnded()]
+
+
+def test_an_end_that_answers_an_earlier_question_does_not_answer_the_last_one():
+    dictation = asked()
+    feed(dictation, 1500, 2000, voiced=True)
+    feed(dictation, 2000, 2300)
+    assert dictation.settle() == [] and not dictation.owes  # he has gone on
+    dictation.ask(2100.0)
+    assert dictation.take_question()
+    dictation.interim(Interim("hello", 1100.0))
+    assert dictation.end_of_turn(1100.0) == [] and dictation.owes
+    dictation.interim(Interim("hello there", 2100.0))
+    assert dictation.end_of_turn(2100.0) == [Transcript("hello there", True, 2100.0), TurnEnded()]
+
+
+def test_a_late_final_of_all_that_was_believed_says_where_it_ends():
+    dictation = asked()
+    feed(dictation, 1500, 2000)
+    dictation.interim(Interim("hello there"))  # it says no times, and came late
+    assert dictation.end_of_turn() == [Transcript("hello there", True, 2000.0), TurnEnded()]
+    assert dictation.final("Hello there.", 1000.0) == []
+    assert dictation.final("and goodbye", 1500.0) == [Transcript("and goodbye", True, 1500.0)]
+
+
+def test_an_end_that_says_its_time_settles_the_words_before_it_though_the_caller_goes_on():
+    dictation = opened()
+    feed(dictation, 0, 1000, voiced=True)
+    dictation.interim(Interim("hello", 500.0))
+    assert dictation.end_of_turn(500.0) == [Transcript("hello", True, 500.0), TurnEnded()]
+    assert dictation.final("hello", 500.0) == []
+    assert dictation.final("there", 1000.0) == [Transcript("there", True, 1000.0)]
