@@ -227,7 +227,7 @@ def note(database: Database, name: str) -> str:
     return name
 
 
-@pytest.mark.parametrize("gone", [("-wal", "-shm"), ("-wal",), ("-shm",)])
+@pytest.mark.parametrize("gone", [("-wal", "-shm"), ("-wal",)])
 def test_a_log_that_is_removed_under_a_server_costs_no_row(file: Path, gone: tuple[str, ...]) -> None:
     """Somebody tidies up. SQLite would write on into the log that has no name any more, for nobody to read."""
     database = Database(f"sqlite:///{file}")
@@ -250,6 +250,27 @@ def test_a_log_that_is_removed_under_a_server_costs_no_row(file: Path, gone: tup
         with closing(sqlite3.connect(file)) as connection:  # somebody else, such as `callboard calls`
             assert [name for (name,) in connection.execute("SELECT name FROM notes")] == ["a", "b", "c", "d", "e", "f"]
         print("end", file=other.stdin, flush=True)
+    assert not damage(database)
+    database.close()
+
+
+def test_an_index_that_is_removed_under_a_server_costs_no_row(file: Path) -> None:
+    """Whoever comes later makes an index of his own, and the two would write over each other's rows in one log."""
+    database = Database(f"sqlite:///{file}")
+    with database.write() as session:
+        session.execute(text("CREATE TABLE notes (name TEXT)"))
+    assert note(database, "a") == "a"
+    file.with_name(f"{file.name}-shm").unlink()
+    command = [sys.executable, "-c", _ANOTHER_WORKER, str(file)]
+    with subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as later:
+        assert later.stdin is not None and later.stdout is not None
+        for theirs, ours in ("bc", "de", "fg"):
+            print(theirs, file=later.stdin, flush=True)
+            assert later.stdout.readline().strip() == theirs
+            assert note(database, ours) == ours
+        with closing(sqlite3.connect(file)) as connection:
+            assert [name for (name,) in connection.execute("SELECT name FROM notes")] == list("abcdefg")
+        print("end", file=later.stdin, flush=True)
     assert not damage(database)
     database.close()
 
