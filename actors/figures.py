@@ -52,7 +52,8 @@ _OTHERS = {  # as they are also said
     "es": "un:1",
     "fr": "une:1",
     "hi": "जीरो:0 ज़ीरो:0 पांच:5 छः:6 छे:6",
-    "ja": "ゼロ:0 零:0 れい:0 いち:1 に:2 さん:3 よん:4 ご:5 ろく:6 なな:7 はち:8 きゅう:9",
+    "ja": "ゼロ:0 零:0 れい:0 いち:1 に:2 さん:3 よん:4 ご:5 ろく:6 なな:7 しち:7 はち:8 きゅう:9 "
+    "イチ:1 ニ:2 サン:3 ヨン:4 ゴ:5 ロク:6 ナナ:7 シチ:7 ハチ:8 キュウ:9",
     "ko": "영:0",
     "nb": "en:1 ett:1 syv:7",
     "nl": "één:1",
@@ -104,6 +105,17 @@ _LETTERS = {  # that are written otherwise, too
     "de": {"\u00f6": "(?:\u00f6|oe)", "\u00fc": "(?:\u00fc|ue)", "\u00df": "(?:\u00df|ss)"},
     "zh": {"\u4e8c": "[\u4e8c\u4e24\u5169]"},
 }
+_KANA = {  # what changes its sound first
+    **{"三百": "さんびゃく", "六百": "ろっぴゃく", "八百": "はっぴゃく", "三千": "さんぜん", "八千": "はっせん"},
+    **dict(
+        zip(
+            "一二三四五六七八九十百千万",
+            ["いち", "に", "さん", "よん", "ご", "ろく", "なな", "はち", "きゅう", "じゅう", "ひゃく", "せん", "まん"],
+            strict=True,
+        )
+    ),
+}
+_BENDING = frozenset(("cs", "el", "pl", "ru", "uk"))  # the stem of a figure's noun is shorter than its word
 _GAP = r"[\s\u00ad\u200b\u2010\u2011\u05be-]"
 
 
@@ -131,6 +143,9 @@ def number_pattern(language: str, figures: str) -> str:
     tag, base = language.replace("_", "-"), base_language(language)
     forms = _FORMS if figures == "0" or figures[0] != "0" else ()
     ways = {message(f"{{n,spellout{form}}}", tag).format({"n": int(figures)}) for form in forms}
+    if base == "ja":
+        kana = {_in_kana(way) for way in ways}
+        ways |= kana | {re.sub("[ぁ-ゖ]", lambda letter: chr(ord(letter[0]) + 0x60), way) for way in kana}
     if len(figures) in (2, 3) and len(set(figures)) == 1 and base in _REPEATS:
         repeats = _REPEATS[base].split("|")[len(figures) - 2].split()
         digits = [word for word, figure in figure_words(language).items() if figure == figures[0]]
@@ -144,3 +159,28 @@ def _as_written(words: str, base: str) -> str:
     for letter, others in _LETTERS.get(base, {}).items():
         pattern = pattern.replace(letter, others)
     return pattern if _UNSPACED.search(words) else rf"(?<!\w){pattern}(?!\w)"
+
+
+def _in_kana(words: str) -> str:
+    for kanji, kana in _KANA.items():
+        words = words.replace(kanji, kana)
+    return words
+
+
+@lru_cache(1000)
+def count_pattern(language: str, figure: str, count: int) -> str:
+    """A regular expression for so many of one figure: "four nines", "viermal die neun", "4 x 9", "nine, four times"."""
+    words, bends = figure_words(language), base_language(language) in _BENDING
+    counts = "|".join([str(count), *(re.escape(word) for word, said in words.items() if said == str(count))])
+    named = [word for word, said in words.items() if said == figure]
+    stems = [rf"{re.escape(word[:-2] if bends and len(word) > 4 else word)}\w{{0,4}}" for word in named]
+    nouns, marked = "|".join(stems), rf"{figure}['\u2019]?s"
+    if named and _UNSPACED.search(named[0]):
+        plain = "|".join(map(re.escape, named))
+        return rf"(?:{counts})\W{{0,2}}\w?\W{{0,2}}(?:{plain})|(?:{plain})\W{{0,2}}\w?\W{{0,2}}(?:{counts})[つ個回]?"
+    some = rf"(?<!\w)(?:{counts})\w{{0,4}}\W{{1,3}}"
+    between = r"(?:\w{1,6}\W{1,3}){0,2}"
+    forth = rf"{some}{between}(?:{'|'.join(filter(None, (nouns, marked)))})(?!\w)"
+    forth += rf"|{some}(?:[x\u00d7*]|times)\W{{0,3}}{figure}(?!\w)"
+    times = r"\s(?:times|mal|veces|fois|volte|vezes|keer)(?!\w)"
+    return rf"{forth}|(?<!\w)(?:{nouns})\W{{1,3}}(?:{counts}){times}" if nouns else forth

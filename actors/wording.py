@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import NamedTuple
 from unicodedata import digit
 
-from actors.figures import figure_pattern, figure_words, read_back_pattern
+from actors.figures import count_pattern, figure_pattern, figure_words, read_back_pattern
 
 REPEATED = 3  # so many figures in a row, that were pressed as keys, are a repetition and not a coincidence
 
@@ -58,7 +58,8 @@ class Digits:
         if len(keys) < REPEATED:
             return text
         text = _hidden_in_runs(keys, text, language, fewest)
-        return _hidden_singly(keys, text, language) if len(keys) >= fewest else text
+        text = _hidden_singly(keys, text, language) if len(keys) >= fewest else text
+        return _hidden_counts(keys, text, language, fewest)
 
     def last(self, count: int) -> Digits:
         """The end of them."""
@@ -100,6 +101,14 @@ def _hidden_singly(keys: str, text: str, language: str) -> str:
             text = _without(text, theirs, len(keys))
             figures = figures[:at]
         at = figures.rfind(keys, 0, at + len(keys) - 1)
+    return text
+
+
+def _hidden_counts(keys: str, text: str, language: str, fewest: int) -> str:
+    """Without so many of the same, as "four nines": last, because it begins as the figures one by one do."""
+    for same in re.finditer(r"(\d)\1{2,8}", keys):
+        for count in range(len(same[0]), fewest - 1, -1):
+            text = re.sub(count_pattern(language, same[1], count), f"[{count} keys]", text, flags=re.I)
     return text
 
 

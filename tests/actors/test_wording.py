@@ -212,3 +212,50 @@ def test_what_repeats_them_as_numbers_in_words_is_hidden(language: str, text: st
 )
 def test_parts_of_them_as_numbers(keys: str, language: str, text: str, hidden: str):
     assert Digits(keys).hidden_in(text, language) == hidden
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "four nines"),
+        ("en", "Four 9s"),
+        ("en", "four times nine"),
+        ("en", "4 x 9"),
+        ("en", "nine, four times"),
+        ("de", "viermal die Neun"),
+        ("de", "vier Neunen"),
+        ("es", "cuatro nueves"),
+        ("es", "cuatro veces nueve"),
+        ("fr", "quatre fois neuf"),
+        ("it", "quattro volte nove"),
+        ("nl", "vier negens"),
+        ("sv", "fyra nior"),
+        ("pl", "cztery dziewi\u0105tki"),
+        ("cs", "\u010dty\u0159i dev\u00edtky"),
+        ("ru", "\u0447\u0435\u0442\u044b\u0440\u0435 \u0434\u0435\u0432\u044f\u0442\u043a\u0438"),
+        ("tr", "d\u00f6rt tane dokuz"),
+        ("zh", "\u56db\u4e2a\u4e5d"),
+        ("ja", "\u4e5d\u304c\u56db\u3064"),
+    ],
+)
+def test_so_many_of_the_same_are_hidden(language: str, text: str):
+    assert Digits("9999").hidden_in(f"- {text} -", language) == "- [4 keys] -"
+    assert Digits("9994").hidden_in(f"- {text} -", language) == f"- {text} -"
+
+
+@pytest.mark.parametrize("keys", ["49999", "99994"])
+def test_a_count_does_not_take_figures_one_by_one_apart(keys: str):
+    said = " ".join({"4": "four", "9": "nine"}[key] for key in keys)
+    assert Digits(keys).hidden_in(said, "en") == "[5 keys]"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u3088\u3093\u3058\u3085\u3046\u306b\u3058\u3085\u3046\u306a\u306a",
+        "\u3088\u3093\u305b\u3093\u306b\u3072\u3083\u304f\u3058\u3085\u3046\u306a\u306a",
+        "\u30e8\u30f3\u30cb\u30a4\u30c1\u30ca\u30ca",
+    ],
+)
+def test_numbers_in_kana_are_hidden(text: str):
+    assert Digits("4217").hidden_in(text, "ja") == "[4 keys]"
