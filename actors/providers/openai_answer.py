@@ -67,6 +67,7 @@ _FLAWS = {
 # as OpenRouter, vLLM, DeepSeek and Zhipu say that it broke off
 _BROKEN = ("error", "abort", "insufficient_system_resource", "network_error")
 LAST_S = 1.0  # after so long a chunk that says why the answer has ended was the last one
+_NO_ERROR = frozenset(("", "0", "200", "ok", "success", "20000"))  # codes with which some servers say that all is well
 _NOT_ENDED = ("null", "none")  # as some write that there is no reason
 
 Later = Callable[[float, Callable[[], None]], TimerHandle]
@@ -269,7 +270,8 @@ def _error_in(answer: dict[str, Any]) -> Any:
         return str(answer["detail"])
     if errors := items(answer.get("errors")):
         return errors[0]
-    is_error = any(answer.get(key) for key in ("code", "error_code")) and _reason(answer)
+    codes = (str(answer.get(key) or "").lower() for key in ("code", "error_code"))
+    is_error = any(code not in _NO_ERROR for code in codes) and _reason(answer)
     return answer if is_error else None
 
 

@@ -133,3 +133,15 @@ def test_tokens_that_are_told_of_with_each_chunk_are_counted_once() -> None:
 def test_an_error_in_the_middle_is_never_an_end(end: bytes) -> None:
     with pytest.raises(ProviderError, match="an error in the answer: no"):
         answered(sse(CHAT[1]) + end)
+
+
+@pytest.mark.parametrize("code", [0, "0", 200, "200", "OK", "success", 20000])
+def test_a_code_that_says_all_is_well_is_no_error(code: Any) -> None:
+    well = {"code": code, "message": "success"}
+    assert answered(sse(*packed(well, said("We are"), well, said(" open"), said(finish_reason="stop")))) == HELLO
+
+
+@pytest.mark.parametrize("code", [1, "500", "bad_gateway"])
+def test_a_code_of_an_error_is_one(code: Any) -> None:
+    with pytest.raises(ProviderError):
+        answered(sse(*packed({"code": code, "message": "it broke"})))
