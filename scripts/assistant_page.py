@@ -128,12 +128,13 @@ A key never stands in the file: `api_key: ${MY_KEY}` names the environment varia
 _PRONUNCIATIONS = f"""
 ## Words that the recognizer does not know
 
-The embedded recognizer (`stt: {{provider: embedded}}`) hears the sentences of the `script`, and knows how some 126,000
-English words sound. For any other word, say how it sounds; the same replaces what the dictionary says:
+`embedded` hears English in the caller's own words (docs/hearing.md). Where it cannot run, and by its own name,
+`embedded-grammar` hears the sentences of the `script` and nothing else. It knows how some 126,000 English words sound.
+For any other word, say how it sounds; the same replaces what the dictionary says:
 
 ```yaml
 stt:
-  provider: embedded
+  provider: embedded-grammar
   pronunciations:
     callboard: K AO L B AO R D
     zorblax: [Z AO R B L AE K S, Z ER B L AH K S]     # said in two ways

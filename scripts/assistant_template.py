@@ -43,7 +43,7 @@ greeting: Hello, you have reached {name}. How may I help you?
 not_understood: Sorry, I did not get that. You can ask when we are open.
 
 # Who hears, who thinks, who speaks. "embedded" and "script" need no account; others: callboard providers.
-stt: embedded  # understands the sentences below, in English, and nothing else
+stt: embedded  # English; what else is said than the sentences below, the script has no answer to
 #stt: {{provider: deepgram, model: nova-3}}  # any sentence; needs DEEPGRAM_API_KEY
 tts: {{provider: embedded, voice: en-us}}
 #tts: {{provider: cartesia}}  # needs CARTESIA_API_KEY

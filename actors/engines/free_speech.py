@@ -3,7 +3,7 @@
 The model hears whole utterances, so the caller's audio is cut into *stretches*: from a voice to a pause. A stretch is
 decoded
 
-- while it grows, for an interim, if it is cheap: at most a twentieth of the time is spent on that;
+- while it grows, for an interim, if it is cheap: at most 3 % of the time is spent on that, after the first;
 - as soon as the caller pauses for `PAUSE_MS`: when the call decides that he has finished, the text is there;
 - when it is closed: by `finalize`, by a longer pause, or because it gets too long. Then somebody waits for it, and it
   goes before all others.
@@ -26,15 +26,18 @@ from actors.engines.child import Reply, Work
 from actors.engines.hints import Hints
 from actors.engines.moonshine import RATE, Moonshine, Result
 from actors.media.resample import Samples
-from actors.media.speech import START, STAY
 from actors.media.vad import VAD_RATE, WINDOW_MS, WINDOW_SAMPLES, BatchedVad, VadStream
 
-PREROLL_MS = 400.0  # decoded although it came before the voice
+VOICE, STILL_VOICE = 0.3, 0.2  # probability: a soft beginning must not be missed, and noise costs only time
+PREROLL_MS = 400.0  # kept although it came before the voice
 PAUSE_MS = 200.0
-MARGIN_MS = 300.0  # of silence after the voice that is decoded with it
+MARGIN_MS = 100.0  # of silence after the voice that is decoded with it; more, or none, costs a fifth more errors
 INTERIM_MS = 500.0  # of voice before the first
-INTERIM_SHARE = 0.05
+INTERIM_SHARE = 0.03
 SIGN_OF_LIFE_MS = 500.0  # the interim is repeated so often, also an empty one: silence would be taken for a stall
+EXPECTED = 2.0  # times as unsure it may be of a sentence that the assistant expects
+STANDS_OUT, QUIETEST = 2.0, 0.001  # times the level of the quietest 20 ms, which is at least this (full: 1)
+LEAD_FRAMES = 4
 LONG_MS, LONGEST_MS = 8000.0, 14_000.0  # a stretch ends at its next pause, or wherever it is
 LONG_PAUSE_MS = 1500.0
 HINT_ODDS = 3.0  # so much less probable, in nats, an expected sentence may be than what was heard
@@ -46,6 +49,7 @@ class Stretch:
     def __init__(self, begin_ms: float, sound: bytes = b"") -> None:
         self.begin_ms = begin_ms  # on the session's clock
         self.sound = bytearray(sound)  # 8 or 16 kHz, s16le
+        self.onset_ms = -1.0  # where the first voice in it began, as the detector tells
         self.voice_ms = -1.0  # where the last voice in it ended; -1: there is none
         self.end_ms = 0.0  # once it is closed
         self.ends_turn = False
@@ -102,8 +106,10 @@ class FreeRecognition(Work):
             (probability,) = _detector().process([self._stream], self._windows[None, :WINDOW_SAMPLES])
             self._windows = self._windows[WINDOW_SAMPLES:]
             self._judged_ms += WINDOW_MS
-            self._voiced = probability >= (STAY if self._voiced else START)
+            self._voiced = probability >= (STILL_VOICE if self._voiced else VOICE)
             if self._voiced:
+                if self._open.voice_ms < 0:
+                    self._open.onset_ms = max(self._open.begin_ms, self._judged_ms - WINDOW_MS)
                 self._open.voice_ms = self._judged_ms
 
     def _cut(self) -> None:
@@ -193,6 +199,7 @@ class FreeRecognition(Work):
     def _sound(self, stretch: Stretch) -> Samples:
         end_bytes = self._bytes(stretch.voice_ms + MARGIN_MS - stretch.begin_ms)
         sound = np.frombuffer(bytes(stretch.sound[:end_bytes]), "<i2").astype(np.float32) / np.float32(32768)
+        sound = sound[onset(sound[: self._bytes(stretch.onset_ms - stretch.begin_ms) // 2], self._rate) :]
         return doubled(sound) if self._rate * 2 == RATE else sound
 
     def _hinted(self, heard: Any, result: Result) -> Result:
@@ -207,7 +214,8 @@ class FreeRecognition(Work):
     def _finish(self, result: Result) -> None:
         stretch, self._decoding, self._decoded = self._decoded, None, None
         assert stretch is not None
-        stretch.result = result if result.confidence >= self._least else Result("", result.confidence)
+        least = self._least * (EXPECTED if self._hints.knows(result.text) else 1.0)
+        stretch.result = result if result.confidence >= least else Result("", result.confidence)
         stretch.result_ms = self._decoded_ms
         if stretch is self._open:
             self._interim, self._interim_ms = stretch.result.text, stretch.result_ms
@@ -231,6 +239,18 @@ class FreeRecognition(Work):
         if self._loading is None:
             self._told_ms = self._heard_ms
             self._reply.event(interim=self._interim, end_ms=self._interim_ms)
+
+
+def onset(lead: Samples, rate: int) -> int:
+    """Where to begin: shortly before the first sound that stands out of what is heard before a voice, or before that.
+    The model hears short words worse behind a silence, and worse still without their first, soft sounds."""
+    frame = rate // 50
+    levels = np.sqrt((lead[: len(lead) // frame * frame].reshape(-1, frame) ** 2).mean(axis=1))
+    if not len(levels):
+        return 0
+    (louder,) = np.nonzero(levels > STANDS_OUT * max(levels.min(), QUIETEST))
+    first = int(louder[0]) if len(louder) else len(levels)
+    return max(0, first - LEAD_FRAMES) * frame
 
 
 def doubled(sound: np.ndarray[Any, np.dtype[Any]]) -> Samples:

@@ -24,6 +24,10 @@ class Hints:
         self._known = set(self._phrases)
         self._letters = {_letters(phrase): phrase for phrase in self._phrases}
 
+    def knows(self, text: str) -> bool:
+        """Whether it is one of them, but for capitals and marks."""
+        return plain(text) in self._known
+
     def nearest(self, text: str) -> tuple[str, bool]:
         """The sentence that the text may be, in the text's own capitals and marks, or ""; and whether only blanks and
         marks differ ("good-bye"), so that nobody can hear the difference."""

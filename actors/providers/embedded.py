@@ -100,7 +100,7 @@ class GrammarOptions(Options):
         if use.phrases is None:
             return
         if not use.phrases:
-            yield Problem((), "embedded hears listed sentences only, and no llm of this assistant lists any")
+            yield Problem((), "embedded-grammar hears listed sentences only, and no llm of this assistant lists any")
             return
         words = vocabulary(use.phrases)
         for word in sorted(self.pronunciations.keys() - set(words)):
@@ -176,7 +176,7 @@ class TtsOptions(Options):
 
 SPECS = (
     ProviderSpec(
-        name="embedded-free",
+        name="embedded",
         kind="stt",
         summary="Moonshine: English, in the caller's own words",
         options=SttOptions,
@@ -186,15 +186,6 @@ SPECS = (
     ),
     ProviderSpec(
         name="embedded-grammar",
-        kind="stt",
-        summary="pocketsphinx: English, hears only the sentences that the language model lists",
-        options=GrammarOptions,
-        session="actors.providers.embedded:GrammarStt",
-        local=True,
-        formats=(PCM_8K, PCM_16K),
-    ),
-    ProviderSpec(
-        name="embedded",
         kind="stt",
         summary="pocketsphinx: English, hears only the sentences that the language model lists",
         options=GrammarOptions,

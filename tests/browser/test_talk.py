@@ -71,7 +71,7 @@ async def test_a_conversation_by_microphone(visit: Visit, tmp_path: Path) -> Non
     await page.until(IDLE)
     said = await lines(page)
     assert [who for who, _, _ in said] == ["assistant", "you", "assistant", "you", "assistant"]
-    assert said[1][1] == "what are your opening hours" and not any(interrupted for _, _, interrupted in said)
+    assert said[1][1] == "What are your opening hours?" and not any(interrupted for _, _, interrupted in said)
     assert await page.text("#status") == "The assistant hung up."
     bars = await page.run("[...document.querySelectorAll('#latency .bar')].map((bar) => bar.ariaLabel).join('|')")
     assert bars.count("|") == 1 and bars.startswith("end of turn ") and "voice " in bars

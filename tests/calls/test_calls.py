@@ -32,7 +32,7 @@ async def test_a_spoken_conversation_with_the_embedded_default(house: House, via
     assert report.ended_by == "assistant"
     assert report.conversation is not None
     said = [(line["role"], line["text"]) for line in report.conversation["messages"]]
-    assert ("user", "what are your opening hours") in said
+    assert ("user", "What are your opening hours?") in said
     assert said[-1][1].endswith("Goodbye!")
     assert report.conversation["termination"]["reason"] == "assistant_hung_up"
     with wave.open(str(recording)) as file:
@@ -75,7 +75,7 @@ async def test_a_recognizer_lost_in_mid_sentence_is_replaced(house: House, how: 
     report = await place_call(house.plan("reception", "audiosocket", sentences), lose_it_while_speaking)
     assert pids
     assert report.answered
-    assert ("user", "what are your opening hours") in [(m["role"], m["text"]) for m in report.conversation["messages"]]
+    assert ("user", "What are your opening hours?") in [(m["role"], m["text"]) for m in report.conversation["messages"]]
     assert not set(pids) & set(engine_pool("recognizer").pids)
 
 

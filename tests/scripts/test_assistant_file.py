@@ -141,7 +141,6 @@ def test_a_good_file(read: Read) -> None:
             "[3, hello]",
             "10: llm.intents[0].say[0]: must be text; YAML reads it as a n",
         ),
-        ("[what are your opening hours]", "hello zorblax", "'zorblax' in 'hello zorblax'"),
         (
             "hours]",
             "hours]\n      next: [hour]",
@@ -159,6 +158,13 @@ def test_what_can_never_work_is_refused_at_its_line(read: Read, old: str, new: s
     assert assistant is None
     assert any(complaint in line for line in complaints), complaints
     assert all(re.match(r"\d+: ", line) for line in complaints)
+
+
+def test_a_word_that_the_grammar_cannot_hear_is_refused(read: Read) -> None:
+    changes = ("[what are your opening hours]", "hello zorblax"), ("stt: embedded", "stt: embedded-grammar")
+    assistant, (complaint,) = read(*changes)
+    assert assistant is None and complaint.startswith("4: stt: ") and "'zorblax' in 'hello zorblax'" in complaint
+    assert read(changes[0])[0] is not None, "heard freely, it may be said"
 
 
 @pytest.mark.parametrize(
@@ -184,7 +190,11 @@ def test_what_can_never_work_is_refused_at_its_line(read: Read, old: str, new: s
         ("Hello.", "'...'", "3: greeting: has no word that could be said"),
         ("greeting: Hello.", "idle: {prompts: [a, '']}", "3: idle.prompts[1]: says nothing: leave it out"),
         ("hours]", "hours]\n      slots: {day: Friday}", "11: llm.intents[0].slots.day: is not used anywhere"),
-        ("stt: embedded", "stt: {provider: embedded, pronunciations: {quux: K W}}", "quux: no sentence has this word"),
+        (
+            "stt: embedded",
+            "stt: {provider: embedded-grammar, pronunciations: {quux: K W}}",
+            "quux: no sentence has this word",
+        ),
     ],
 )
 def test_what_may_work_is_a_warning(read: Read, old: str, new: str, warning: str) -> None:
@@ -200,6 +210,7 @@ def test_everything_is_told_at_once_in_the_order_of_the_file(read: Read) -> None
         ("name: desk", "name: The Desk\nidle: {timeout_s: 0}"),
         ("greeting", "greting"),
         ("en-US", "fr"),
+        ("stt: embedded", "stt: embedded-grammar"),
         ("voice: en-us", "voice: zz-top, pitch: high"),
         ("what are your opening hours", "gnorp the zorblax"),
         ("name: hours", "name: hours\n      next: nowhere\n      next: [hours]"),

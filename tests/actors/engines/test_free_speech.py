@@ -13,7 +13,7 @@ import pytest
 from actors.engines import free_speech
 from actors.engines.child import Desk, Reply
 from actors.engines.frames import Frame, FrameKind, FrameReader
-from actors.engines.free_speech import FreeRecognition, doubled
+from actors.engines.free_speech import FreeRecognition, doubled, onset
 from actors.engines.moonshine import RATE, Result
 from actors.media.audio import PCM_8K, PCM_16K, AudioFormat
 
@@ -205,6 +205,22 @@ def test_what_sounds_like_an_expected_sentence_is_that_one(model: Model, scores:
     caller.speak(900)
     caller.finalize()
     assert caller.said.words() == [heard, "end"]
+
+
+@pytest.mark.parametrize(("confidence", "heard"), [(-0.5, ["Goodbye.", "end"]), (-0.8, ["end"])])
+def test_of_an_expected_sentence_it_need_not_be_as_sure(model: Model, confidence: float, heard: list[str]) -> None:
+    model.text, model.confidence = "Goodbye.", confidence
+    caller = Caller(hints=["goodbye"])
+    caller.speak(900)
+    caller.finalize()
+    assert caller.said.words() == heard
+
+
+def test_it_begins_where_a_sound_stands_out_before_the_voice() -> None:
+    quiet, soft = np.full(1600, 0.002, np.float32), np.full(800, 0.01, np.float32)
+    assert onset(np.concatenate((quiet, soft)), 8000) == 1600 - 4 * 160
+    assert onset(quiet, 8000) == 1600 - 4 * 160, "nothing does"
+    assert onset(quiet[:0], 8000) == onset(quiet[:100], 8000) == 0
 
 
 def test_two_turns_in_a_row_are_answered_in_their_order(model: Model) -> None:

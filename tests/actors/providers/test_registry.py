@@ -87,7 +87,8 @@ def test_a_good_assistant_has_no_problems() -> None:
         ),
         (
             {"stt": {"provider": "embedded", "treshold": -1}},
-            "stt[0].treshold: unknown field 'treshold'; did you mean 'threshold'? legal are: threshold, pronunciations",
+            "stt[0].treshold: unknown field 'treshold'; did you mean 'threshold'? "
+            "legal are: threshold, pronunciations, confidence, hints",
         ),
         (
             {"tts": {"provider": "embedded", "pitch": 100}},
