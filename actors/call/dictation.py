@@ -138,6 +138,8 @@ class Dictation:
         if not self._is_answered:
             self._settled_ms, self._settled_text = None, ""
         self._alive = True
+        if overtaken:  # the turn goes on behind these words, which may never be confirmed
+            return self._believe(self._interim_ms)
         if is_late:
             return []
         # without a time they may be the beginning of what the caller says now
@@ -194,7 +196,7 @@ class Dictation:
         if end_ms <= self._settled_ms + LATE_MS:
             return not (text and _behind(self._settled_text, text))
         are_new = says_when and end_ms > self._voice_since_ms
-        return plain_words(text) == plain_words(self._settled_text) and not are_new
+        return bool(text) and plain_words(text) == plain_words(self._settled_text) and not are_new
 
     def _without_known(self, text: str) -> str:
         """A segment that goes on behind words that were taken without it begins with them, perhaps in another

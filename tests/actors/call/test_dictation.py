@@ -365,3 +365,22 @@ def test_an_end_that_says_its_time_settles_the_words_before_it_though_the_caller
     assert dictation.end_of_turn(500.0) == [Transcript("hello", True, 500.0), TurnEnded()]
     assert dictation.final("hello", 500.0) == []
     assert dictation.final("there", 1000.0) == [Transcript("there", True, 1000.0)]
+
+
+def test_the_words_before_an_end_that_the_caller_has_overtaken_are_kept_though_no_final_comes():
+    dictation = asked()
+    feed(dictation, 1500, 2400, voiced=True)
+    dictation.interim(Interim("hello", 1100.0))
+    assert dictation.end_of_turn(1100.0) == [Transcript("hello", True, 1100.0)]  # the turn goes on
+    dictation.interim(Interim("there", 2400.0))
+    assert dictation.final("", 2400.0) == [Transcript("there", True, 2400.0)]
+
+
+def test_an_empty_final_behind_what_was_believed_and_confirmed_confirms_what_is_new():
+    dictation = asked()
+    feed(dictation, 1500, 2400, voiced=True)
+    dictation.interim(Interim("hello", 1100.0))
+    dictation.end_of_turn(1100.0)
+    assert dictation.final("", 1100.0) == []
+    dictation.interim(Interim("there", 2400.0))
+    assert dictation.final("", 2400.0) == [Transcript("there", True, 2400.0)]
