@@ -33,7 +33,8 @@ ROLES = {"system", "developer", "user", "assistant", "tool"}
 
 
 class FakeOpenAi(FakeProvider):
-    """`reply(messages)` may be replaced. `pause_s`: between two tokens. `ends`: how an answer says that it is over."""
+    """`reply(messages)` may be replaced. `pause_s`: between two tokens. `ends`: how an answer says that it is over. An empty
+    `key`: none is asked for, as by Ollama."""
 
     def __init__(self, pause_s: float = 0.0, ends: tuple[str, ...] = ("finish_reason", "[DONE]")) -> None:
         super().__init__()
@@ -74,7 +75,7 @@ class _Completions(RequestHandler):
             if script.status:
                 fake.bodies.append(orjson.loads(self.request.body))
                 self._refuse(script.status, script.headers, script.body)
-            elif self.request.headers.get("Authorization") != f"Bearer {fake.key}":
+            elif self.request.headers.get("Authorization") != (f"Bearer {fake.key}" if fake.key else None):
                 self._refuse(401, {}, _error(f"Incorrect API key provided: {fake.key}.", "invalid_api_key"))
             elif fault := self._fault():
                 fake.violations.append(fault)
