@@ -1,4 +1,4 @@
-"""A caller in his own words, an open model on this machine, and nobody's account: what the README shows in five lines."""
+"""A caller in his own words, an open model on this machine, and nobody's account: the five lines of the README."""
 
 from __future__ import annotations
 

@@ -33,8 +33,8 @@ ROLES = {"system", "developer", "user", "assistant", "tool"}
 
 
 class FakeOpenAi(FakeProvider):
-    """`reply(messages)` may be replaced. `pause_s`: between two tokens. `ends`: how an answer says that it is over. An empty
-    `key`: none is asked for, as by Ollama."""
+    """`reply(messages)` may be replaced. `pause_s`: between two tokens. `ends`: how an answer says that it is over.
+    An empty `key`: none is asked for, as by Ollama."""
 
     def __init__(self, pause_s: float = 0.0, ends: tuple[str, ...] = ("finish_reason", "[DONE]")) -> None:
         super().__init__()
