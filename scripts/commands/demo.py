@@ -156,6 +156,6 @@ or in a second terminal, in this folder:
   callboard calls{where}
   callboard ps{where}
 
-What it understands is listed in assistants/{ASSISTANT.name}. The key holds until the demo ends.""",
+Say it in your own words; its answers stand in assistants/{ASSISTANT.name}. The key holds until the demo ends.""",
         markup=False,
     )
