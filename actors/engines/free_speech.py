@@ -3,7 +3,7 @@
 The model hears whole utterances, so the caller's audio is cut into *stretches*: from a voice to a pause. A stretch is
 decoded
 
-- while it grows, for an interim, if it is cheap: at most 3 % of the time is spent on that, after the first;
+- while it grows, for an interim, if it is cheap: at most 2 % of the time is spent on that, after the first;
 - as soon as the caller pauses for `PAUSE_MS`: when the call decides that he has finished, the text is there;
 - when it is closed: by `finalize`, by a longer pause, or because it gets too long. Then somebody waits for it, and it
   goes before all others.
@@ -33,7 +33,7 @@ PREROLL_MS = 400.0  # kept although it came before the voice
 PAUSE_MS = 200.0
 MARGIN_MS = 100.0  # of silence after the voice that is decoded with it; more, or none, costs a fifth more errors
 INTERIM_MS = 500.0  # of voice before the first
-INTERIM_SHARE = 0.03
+INTERIM_SHARE = 0.02
 SIGN_OF_LIFE_MS = 500.0  # the interim is repeated so often, also an empty one: silence would be taken for a stall
 EXPECTED = 2.0  # times as unsure it may be of a sentence that the assistant expects
 STANDS_OUT, QUIETEST = 2.0, 0.001  # times the level of the quietest 20 ms, which is at least this (full: 1)

@@ -138,7 +138,7 @@ def test_interims_come_more_seldom_the_more_they_cost(model: Model, monkeypatch:
     monkeypatch.setattr(free_speech.time, "thread_time", lambda: next(clock))
     caller = Caller()
     caller.speak(7800)
-    assert 3 <= len(model.sounds) <= 5, "60 ms each, of which a twentieth of the time has room for one in 1.2 s"
+    assert 2 <= len(model.sounds) <= 3, "80 ms each, of which 2 % of the time have room for one in 4 s"
 
 
 def test_a_sign_of_life_comes_twice_a_second(model: Model) -> None:
