@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from actors.engines.process import Channel, ChannelListener, EngineProcess, close_starter
 
-# espeak-ng speaks a second in 0.8 ms: one process is plenty. A recognizer takes some 1-2 % of a core for each caller.
+# espeak-ng speaks a second in 0.8 ms: one process is plenty. A recognizer takes 2-5 % of a core for each caller.
 SIZES = {"voice": 1, "recognizer": max(1, (os.cpu_count() or 1) - 1)}
 COMFORTABLE_CHANNELS = 16  # below this load a further process is not worth its start
 SHARE_S = 2.0  # until it is tried again to start what could not be

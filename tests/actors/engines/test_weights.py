@@ -35,21 +35,17 @@ sys.exit(code)
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment in which they were prepared."""
+    """An environment in which they were prepared, with little memory."""
     prefix = tmp_path_factory.mktemp("prefix")
     done = prepare(prefix)
     assert (done.returncode, done.stderr) == (0, "Preparing the recognizer's weights ...\n")
+    assert int(done.stdout) << 10 < weights.NEEDED_BYTES
     return prefix
 
 
 def prepare(prefix: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", NEW_HOME, str(prefix)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-
-
-def test_preparation_needs_little_memory(tmp_path: Path) -> None:
-    done = prepare(tmp_path)
-    assert done.returncode == 0 and int(done.stdout) << 10 < weights.NEEDED_BYTES
 
 
 def test_what_is_prepared_is_not_prepared_again(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,14 +113,14 @@ def test_without_memory_nothing_is_begun(
     assert not weights.home().parent.exists()
 
 
-@pytest.mark.parametrize("kind", ["signed", "unsigned", "shipped"])
+@pytest.mark.parametrize("kind", ["as this CPU wants", "of the other sign", "shipped"])
 def test_signed_unsigned_or_shipped_they_hear_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """Those of a CPU without VNNI are another graph, which this one runs as well."""
-    monkeypatch.setattr(sys, "prefix", str(tmp_path))
-    monkeypatch.setattr(weights, "unsigned", lambda: kind == "unsigned")
-    if kind != "shipped":
+    monkeypatch.setattr(sys, "prefix", str(place if kind == "as this CPU wants" else tmp_path))
+    if kind == "of the other sign":
+        monkeypatch.setattr(weights, "unsigned", lambda other=not weights.unsigned(): other)
         weights.prepare()
     model = Moonshine()
     for _ in model.load():
