@@ -120,7 +120,8 @@ def test_signed_unsigned_or_shipped_they_hear_the_same(
     """Those of a CPU without VNNI are another graph, which this one runs as well."""
     monkeypatch.setattr(sys, "prefix", str(place if kind == "as this CPU wants" else tmp_path))
     if kind == "of the other sign":
-        monkeypatch.setattr(weights, "unsigned", lambda other=not weights.unsigned(): other)
+        other = not weights.unsigned()
+        monkeypatch.setattr(weights, "unsigned", lambda: other)
         weights.prepare()
     model = Moonshine()
     for _ in model.load():
