@@ -126,6 +126,36 @@ llm:
 A key never stands in the file: `api_key: ${MY_KEY}` names the environment variable that holds it."""
 
 _PRONUNCIATIONS = f"""
+## What a script understands
+
+A caller of `llm: {{provider: script}}` need not know the sentences of the file: in English, what he says is compared
+with `say` and `also`, as a whole and word by word (a static embedding; the words alone in other languages, and where
+the package wordllama has no wheel). What is near enough is answered. What is half understood is asked about
+(`unsure`; `confirm: false` leaves that out), all else is answered with `sorry`. Three or four ways to say it, in
+different words, make an intent safe.
+
+```yaml
+- name: book
+  slots: {{day: [Friday, Saturday]}}                  # one of a list
+  finds: {{party: number}}                            # or found: number, digits, time, date ("19:30", "May 3")
+  say: ["book a table for {{day}}", i would like a table]
+  also: ["dinner for {{party}} on {{day}}"]             # a recognizer with a grammar does not hear these
+  ask: {{day: "For which day?"}}                      # where `reply` needs what was not said
+  reply: ["A table on {{day}}. Right?", "A table for {{party}} on {{day}}. Right?"]
+```
+
+A slot holds what the caller has said, and nothing else: "for Tuesday" is asked about, and so is "Friday or Saturday".
+Of several answers the one that repeats most of what he has told is said. "No, Saturday", "not Friday, Saturday", or
+"Saturday" alone changes the slot and answers again, as long as the talk is about that intent. A recognizer with a
+grammar (`embedded-grammar`) hears the sentences of `say` without slots that `finds` fills, each with every value of
+its `slots`.
+
+Files of before keep their meaning with two differences: a slot's value that was not said is no longer guessed (name a
+question in `ask`), and what was nothing before may now be understood, or asked about.
+
+`scripts/understanding` measures the demo's assistant with 204 sentences of which half chose the thresholds: see
+there.
+
 ## Words that the recognizer does not know
 
 `embedded` hears English in the caller's own words (docs/hearing.md). Where it cannot run, and by its own name,

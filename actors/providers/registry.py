@@ -71,7 +71,7 @@ class Registry:
         self.phrases(assistant)
         for kind, _, choice in _choices(assistant):
             with suppress(ConfigError, UnknownProvider):  # the call goes on with the next of the chain
-                self.options(kind, choice)
+                self.options(kind, choice).prepare(assistant.language)
 
     def _parsed(self, kind: Kind, choice: ProviderChoice) -> Options:
         model = self.spec(kind, choice.provider).options
@@ -123,9 +123,11 @@ class Registry:
         """A session, made but not yet opened; its module is imported when the first call needs it."""
         return cast(SttSession, self._make("stt", choice, emit, audio, language, phrases))
 
-    def open_llm(self, choice: ProviderChoice, emit: Emit) -> LlmSession:
+    def open_llm(self, choice: ProviderChoice, emit: Emit, language: str = "en") -> LlmSession:
         """As `open_stt`."""
-        return cast(LlmSession, self._make("llm", choice, emit))
+        session = cast(LlmSession, self._make("llm", choice, emit))
+        session.language = language
+        return session
 
     def open_tts(self, choice: ProviderChoice, emit: Emit, audio: AudioFormat, language: str) -> TtsSession:
         """As `open_stt`."""

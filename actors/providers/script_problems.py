@@ -17,24 +17,35 @@ from config.problems import Problem, unknown
 if TYPE_CHECKING:
     from actors.providers.script import Intent
 
+GUESS = "guess"  # in `unsure`: what was perhaps meant
 LAST_REPLY = "last_reply"  # in a reply: what was said before, for "could you repeat that"
 _BRACE = re.compile(r"\{(?!\w*\})|(?<!\w)(?<!\{)\}")
 
 
-def script_problems(intents: Sequence[Intent], sorry: Sequence[str]) -> Iterator[Problem]:
+def script_problems(intents: Sequence[Intent], sorry: Sequence[str], unsure: Sequence[str]) -> Iterator[Problem]:
     """Paths begin at the options."""
     yield from _names(intents)
     sentences = legal = 0
     for number, intent in enumerate(intents):
+        known = {**{name: (name,) for name in intent.finds}, **intent.slots}
+        for place, pattern in enumerate(intent.also):
+            try:
+                count(pattern, known)
+            except ValueError as error:
+                yield Problem(("intents", number, "also", place), str(error))
         for place, pattern in enumerate(intent.say):
             try:
-                sentences += count(pattern, intent.slots)
+                sentences += count(pattern, known)
                 legal += 1
             except ValueError as error:
                 yield Problem(("intents", number, "say", place), str(error))
     yield from _slots(intents)
     for index, text in enumerate(sorry):
         yield from _texts(("sorry", index), text, ())
+    for index, text in enumerate(unsure):
+        yield from _texts(("unsure", index), text, (GUESS,))
+    if (patterns := sum(len(intent.also) for intent in intents)) > MAX_SENTENCES:
+        yield Problem(("intents",), f"{patterns} texts in `also`; at most {MAX_SENTENCES} are legal")
     if sentences > MAX_SENTENCES:
         yield Problem(("intents",), f"{sentences} sentences; at most {MAX_SENTENCES} are legal")
     elif legal == sum(len(intent.say) for intent in intents):
@@ -55,20 +66,39 @@ def _names(intents: Sequence[Intent]) -> Iterator[Problem]:
 
 def _slots(intents: Sequence[Intent]) -> Iterator[Problem]:
     """Slots that nothing fills, or that nothing uses; a reply may use those of every intent."""
-    known = dict.fromkeys([*(slot for intent in intents for slot in intent.slots), LAST_REPLY])
-    used = {name for intent in intents for text in (*intent.say, *intent.reply) for name in slot_names(text)}
+    known = dict.fromkeys([*(slot for intent in intents for slot in (*intent.slots, *intent.finds)), LAST_REPLY])
+    used = {name for intent in intents for text in (*intent.patterns, *intent.reply) for name in slot_names(text)}
     for number, intent in enumerate(intents):
         at = ("intents", number)
         for place, text in enumerate(intent.reply):
             yield from _texts((*at, "reply", place), text, known)
-        said = {name for text in intent.say for name in slot_names(text)}
-        for name, values in intent.slots.items():
+        yield from _asked(at, intent, known)
+        said = {name for text in intent.patterns for name in slot_names(text)}
+        for kind, name in [*(("slots", name) for name in intent.slots), *(("finds", name) for name in intent.finds)]:
             if name not in said:
                 where = "here" if name in used else "anywhere"
-                yield Problem((*at, "slots", name), f"is not used {where}: write {{{name}}} in `say`", fatal=False)
+                yield Problem((*at, kind, name), f"is not used {where}: write {{{name}}} in `say`", fatal=False)
+        for name, values in intent.slots.items():
             for place, value in enumerate(values):
                 if not normalise(value):
                     yield Problem((*at, "slots", name, place), f"{value!r:.40} has no word that could be heard")
+
+
+def _asked(at: tuple[str | int, ...], intent: Intent, known: dict[str, None]) -> Iterator[Problem]:
+    """Questions for slots that the intent has, each slot either listed or found."""
+    own = dict.fromkeys([*intent.slots, *intent.finds])
+    for name, text in intent.ask.items():
+        if name not in own:
+            yield Problem((*at, "ask", name), unknown("slot", name, own))
+        if slot_names(text):
+            yield Problem((*at, "ask", name), "is said as it stands: a slot is not legal here")
+        else:
+            yield from _texts((*at, "ask", name), text, known)
+    for name in intent.finds:
+        if name in intent.slots:
+            yield Problem((*at, "finds", name), "stands in `slots`, too: a slot has a list or is found")
+        if not re.fullmatch(r"\w+", name):
+            yield Problem((*at, "finds", name), "letters, digits and _ are legal in a slot's name")
 
 
 def _texts(path: tuple[str | int, ...], text: str, known: Sequence[str] | dict[str, None]) -> Iterator[Problem]:

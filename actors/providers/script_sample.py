@@ -7,6 +7,7 @@ from typing import Protocol
 
 from actors.providers.grammar import fill
 from actors.providers.script_problems import LAST_REPLY
+from actors.providers.spoken_values import SAMPLES, FoundKind
 
 MOST_TURNS = 4  # before the goodbye
 
@@ -20,6 +21,8 @@ class Intent(Protocol):
     def say(self) -> tuple[str, ...]: ...
     @property
     def slots(self) -> Mapping[str, Sequence[str]]: ...
+    @property
+    def finds(self) -> Mapping[str, FoundKind]: ...
     @property
     def reply(self) -> tuple[str, ...]: ...
     @property
@@ -39,7 +42,7 @@ def _way(intents: Sequence[Intent]) -> Iterator[Intent]:
     followers = {name for intent in intents for name in intent.next}
     open_ = [intent for intent in intents if not intent.hang_up and intent.name not in followers and _stands(intent)]
     leading = next((intent for intent in open_ if intent.next), None)
-    chain = [intent for intent in open_ if intent is not leading and intent.slots == {}][:1]
+    chain = [intent for intent in open_ if intent is not leading and not (intent.slots or intent.finds)][:1]
     step = leading
     while step is not None and step not in chain and len(chain) < MOST_TURNS:
         chain.append(step)
@@ -56,4 +59,5 @@ def _stands(intent: Intent) -> bool:
 
 def _sentence(intent: Intent) -> str:
     """The first of its sentences, each slot with its first value; "" where a slot has none."""
-    return fill(intent.say[0], {name: values[0] for name, values in intent.slots.items() if values}) or ""
+    listed = {name: values[0] for name, values in intent.slots.items() if values}
+    return fill(intent.say[0], {**{name: SAMPLES[kind] for name, kind in intent.finds.items()}, **listed}) or ""

@@ -33,6 +33,9 @@ class Use:
 class Options(Model):
     """Base of all options models: what an assistant's YAML may say beside the provider's name."""
 
+    def prepare(self, language: str) -> None:
+        """What its sessions share and need not wait for, made once, in a thread, for an assistant of this language."""
+
     def problems(self, use: Use) -> Iterable[Problem]:
         """What could only fail on the line, found when the file is applied, with paths below the options; nothing is
         asked of a network. It may take a second."""
@@ -261,6 +264,8 @@ class SttSession(Session):
 
 class LlmSession(Session):
     """Answers one caller's questions, one at a time."""
+
+    language = "en"  # the assistant's; set before it is opened
 
     @abstractmethod
     def ask(self, question: Question) -> None:

@@ -149,6 +149,10 @@ def test_a_good_script_has_no_problems() -> None:
         ({"say": "for {}"}, "say[0]", "no values for the slot {}"),
         ({"say": "?!"}, "say[0]", "must hold at least one word"),
         ({"slots": {"n": ["one", "..."]}, "say": "number {n}"}, "slots.n[1]", "no word that could be heard"),
+        ({"ask": {"dya": "When?"}, "slots": {"day": ["one"]}, "say": "{day}"}, "ask.dya", "did you mean 'day'?"),
+        ({"ask": {"n": "Not {n}?"}, "finds": {"n": "number"}, "say": "{n}"}, "ask.n", "a slot is not legal here"),
+        ({"slots": {"n": ["one"]}, "finds": {"n": "number"}, "say": "{n}"}, "finds.n", "stands in `slots`, too"),
+        ({"also": ["for {m}"]}, "also[0]", "no values for the slot {m}"),
         ({"slots": {"n": ["a"] * 999}, "say": "{n} {n} {n} {n}"}, "say[0]", "996005996001 sentences; at most 1000"),
     ],
 )
@@ -166,6 +170,7 @@ def test_a_script_has_a_limit() -> None:
     ("intent", "place", "complaint"),
     [
         ({"slots": {"n": ["one"]}}, "slots.n", "is not used anywhere: write {n} in `say`"),
+        ({"finds": {"n": "number"}}, "finds.n", "is not used anywhere: write {n} in `say`"),
         ({"slots": {"day": ["Sunday"]}}, "slots.day", "is not used here"),
         ({"reply": "On {my day}."}, "reply[0]", "a brace that belongs to no slot"),
         ({"reply": ["Fine.", " "]}, "reply[1]", "the caller will hear nothing"),
@@ -195,6 +200,20 @@ def test_a_hundred_thousand_of_anything_is_refused_quickly() -> None:
     shared = [{**intent, "say": "the same for all"} for intent in intents[:990]]
     assert len(complaints(*shared)) == 989  # all but the first
     assert time.process_time() - begin < 5  # quadratic in the 100,000 it takes minutes
+
+
+def test_what_is_found_is_of_a_known_kind() -> None:
+    with pytest.raises(ValidationError, match="'number', 'digits', 'time' or 'date'"):
+        options(intents=[{"name": "x", "say": "{n}", "finds": {"n": "colour"}, "reply": "Fine."}])
+
+
+def test_a_doubt_may_be_left_out() -> None:
+    assert Script(options(confirm=False)).answer(heard("hours of music")).text == "Pardon?"
+
+
+def test_a_grammar_does_not_hear_what_is_found_or_also_said() -> None:
+    intent = {"name": "x", "say": ["at {t}", "now"], "also": "soon", "finds": {"t": "time"}, "reply": "Fine."}
+    assert options(intents=[intent]).phrases == ("now",)
 
 
 def test_a_field_that_is_none_is_refused() -> None:
