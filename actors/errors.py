@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 
 from config.errors import BadInput, CallboardError
+
+#: what no log, terminal or database takes in a line of text
+_UNPRINTABLE = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 
 class Remedy(Enum):
@@ -20,11 +24,13 @@ class Remedy(Enum):
 
 class ProviderError(CallboardError):
     """A provider failed; `remedy` says what can still be done, and `retry_after_s` how long it asks not to be asked
-    again. The text names the provider and holds no secret."""
+    again. The text names the provider, holds no secret, and is one line of characters whatever the provider sent."""
 
     code = "provider_error"
 
     def __init__(self, provider: str, detail: str, remedy: Remedy = Remedy.RETRY, retry_after_s: float = 0.0) -> None:
+        if not detail.isprintable():
+            detail = _UNPRINTABLE.sub(" ", detail)
         super().__init__(f"{provider}: {detail}")
         self.provider, self.detail, self.remedy, self.retry_after_s = provider, detail, remedy, retry_after_s
 

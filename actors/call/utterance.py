@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import islice
 
 from actors.call.clauses import letters
 from actors.call.heard import MS_PER_CHAR, heard_until, joined
-from actors.providers.spec import Word
+from actors.providers.spec import MOST_WORDS, Word
 
 
 class Purpose(Enum):
@@ -73,7 +74,7 @@ class Utterance:
         for segment in self.segments:
             if segment.number == number:
                 segment.delivered_ms += ms
-                segment.words.extend(words)
+                segment.words.extend(islice(words, MOST_WORDS - len(segment.words)))
                 segment.done = done
 
     @property

@@ -140,7 +140,7 @@ class Converter:
     def convert(self, payload: bytes) -> bytes:
         """The next piece; what the filter holds back (0-3 ms) comes with later pieces or `flush`."""
         if self._same:
-            return payload
+            return payload if self._decodes else self._whole(payload)
         pcm = g711.decode(payload) if self._decodes else self._whole(payload)
         return self._encoded(self._resampler.convert(pcm) if self._resampler else pcm)
 

@@ -18,15 +18,15 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import orjson
-from pybase64 import b64decode
 from pydantic import Field
 
 from actors.errors import ProviderError, Remedy
 from actors.media.audio import MULAW_8K, PCM_8K, PCM_16K, AudioFormat, Encoding
 from actors.media.resample import Converter
-from actors.providers.events import LifeSigns, items, number, record, text
-from actors.providers.remote import BaseUrl, RemoteOptions, remedy_of_status
+from actors.providers.events import LifeSigns, items, number, record, sound, text
+from actors.providers.remote import BaseUrl, RemoteOptions, remedy_in_answer
 from actors.providers.spec import (
+    MOST_WORDS,
     Emit,
     ProviderSpec,
     SegmentAudio,
@@ -39,6 +39,7 @@ from actors.providers.websocket import WebSocketClient
 
 API_VERSION = "2026-03-01"  # the first whose errors have a code
 RATES = (8000, 16000, 22050, 24000, 44100, 48000)
+MOST_LETTERS = 200  # of what is told as one word
 RESTED_S = 5.0  # a connection that lived for so long and had nothing to do may close (after 5 minutes they all do)
 
 _ERROR_CODES = {
@@ -197,8 +198,7 @@ class CartesiaTts(TtsSession):
                 raise _error(message)
             return  # of an utterance that was cancelled, or of a context that has expired
         if kind == "chunk":
-            data = message.get("data")
-            self._on_audio(context, b64decode(data) if isinstance(data, str) else b"")
+            self._on_audio(context, sound(message.get("data")))
         elif kind == "timestamps":
             _add_words(context, record(message.get("word_timestamps")))
         elif kind == "flush_done":
@@ -277,15 +277,16 @@ def made_format(audio: AudioFormat) -> AudioFormat:
 
 def _add_words(context: Context, times: dict[str, Any]) -> None:
     """Their times count from the context's first audio; a word that ends before the segment is of one that is done."""
-    for word, *span_s in zip(
-        items(times.get("words")), items(times.get("start")), items(times.get("end")), strict=False
-    ):
+    lists = [items(times.get(key))[:MOST_WORDS] for key in ("words", "start", "end")]
+    found = list(context.words)
+    for word, *span_s in zip(*lists, strict=False):
         start_s, end_s = map(number, span_s)
         if start_s is None or end_s is None or not text(word):
             continue
         start_ms, end_ms = start_s * 1000 - context.segment_ms, end_s * 1000 - context.segment_ms
         if end_ms > 0:
-            context.words += (Word(text(word), max(0.0, start_ms), end_ms),)
+            found.append(Word(text(word)[:MOST_LETTERS], max(0.0, start_ms), max(start_ms, end_ms)))
+    context.words = tuple(found[:MOST_WORDS])
 
 
 def _error(message: dict[str, Any]) -> ProviderError:
@@ -293,7 +294,7 @@ def _error(message: dict[str, Any]) -> ProviderError:
     status = number(message.get("status_code"))
     remedy = _ERROR_CODES.get(str(message.get("error_code")))
     if remedy is None:
-        remedy = Remedy.RETRY if status is None else remedy_of_status(int(status), of_request=True)
+        remedy = Remedy.RETRY if status is None else remedy_in_answer(int(status))
     title = text(message.get("title")) or text(message.get("error_code")) or "an error"
     reason = f"{title}: {text(message.get('message')) or text(message.get('error'))}"
     return ProviderError("cartesia", " ".join(reason.split())[:200].rstrip(": "), remedy)

@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 
 from actors.errors import ProviderError, Remedy
 from actors.media.audio import MULAW_8K, PCM_8K, PCM_16K, AudioFormat, Encoding
-from actors.providers.events import LifeSigns, first, number, record, text
+from actors.providers.events import LifeSigns, first, flag, number, record, text
 from actors.providers.remote import BaseUrl, RemoteOptions
 from actors.providers.spec import Emit, EndOfTurn, Final, Interim, ProviderSpec, SttSession, Use
 from actors.providers.websocket import Message, WebSocketClient
@@ -300,10 +300,11 @@ class DeepgramStt(DeepgramSession):
     def _on_results(self, message: dict[str, Any]) -> None:
         """A result without a transcript says nothing of the words; what it says of the turn holds all the same."""
         transcript = first(record(message.get("channel")).get("alternatives")).get("transcript")
-        words, is_final = text(transcript), bool(message.get("is_final"))
+        words, is_final = text(transcript), flag(message.get("is_final"))
         end_ms = self._reaches(message.get("start"), message.get("duration"))
         if words and not self._words:
-            self._words, self._words_from_ms = True, (number(message.get("start")) or 0.0) * 1000
+            from_ms = (number(message.get("start")) or 0.0) * 1000
+            self._words, self._words_from_ms = True, from_ms if from_ms <= self._sent_ms else 0.0
         if isinstance(transcript, str):
             self._result_ms = end_ms
             if is_final and (words or self._interim):
@@ -311,8 +312,8 @@ class DeepgramStt(DeepgramSession):
             else:  # without words it is a sign of life, and takes back the interim before
                 self.emit(Interim(words, end_ms))
             self._interim = bool(words) and not is_final
-        answers = bool(message.get("from_finalize")) and self._answers(end_ms)
-        if (message.get("speech_final") and self._words) or answers:
+        answers = flag(message.get("from_finalize")) and self._answers(end_ms)
+        if (flag(message.get("speech_final")) and self._words) or answers:
             self._end_turn()
 
     def _answers(self, end_ms: float) -> bool:

@@ -42,9 +42,9 @@ class FluxStt(DeepgramSession):
         if kind == "TurnInfo":
             self._on_turn(message.get("event"), message.get("transcript"), message.get("audio_window_end"))
         elif kind == "Error":
-            code = str(message.get("code"))
+            code = text(message.get("code")) or "an error"
             remedy = Remedy.REFUSED if code == "UNPARSABLE_CLIENT_MESSAGE" else Remedy.RETRY
-            raise ProviderError("deepgram", f"{code}: {text(message.get('description'))}"[:200], remedy)
+            raise ProviderError("deepgram", f"{code}: {text(message.get('description'))}"[:200].rstrip(": "), remedy)
 
     def _on_turn(self, event: Any, transcript: Any, window_end_s: Any) -> None:
         if event not in _EVENTS:

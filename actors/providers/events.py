@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
+from pybase64 import b64decode
 
 from actors.errors import ProviderError
 from actors.providers.spec import Alive, Emit, SessionEvent
@@ -149,6 +150,19 @@ def text(value: Any) -> str:
     if string.isascii() or not _HALF.search(string):
         return string
     return string.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def flag(value: Any) -> bool:
+    """Whether it says yes; "false" is no yes."""
+    return bool(value is True or value == 1 or value == "true")
+
+
+def sound(value: Any) -> bytes:
+    """What a text in base64 holds; empty for what is no text. Raises `ValueError` for what is no base64: it would be
+    noise."""
+    if not isinstance(value, str):
+        return b""
+    return b64decode(value if "\n" not in value else "".join(value.split()), validate=True)
 
 
 def number(value: Any) -> float | None:

@@ -16,7 +16,7 @@ from actors.providers.chat_words import Messages, as_choice, part_words, spoken
 from actors.providers.events import Events, Halves, LifeSigns, decode, items, number, record, text
 from actors.providers.http_answer import EventReader
 from actors.providers.intake import Intake
-from actors.providers.remote import refused, remedy_of_status
+from actors.providers.remote import refused, remedy_in_answer
 from actors.providers.spec import Answered, Emit, Question, SessionFailed, Token, Usage
 
 _ERROR_CODES = {
@@ -66,6 +66,7 @@ _FLAWS = {
 }
 # as OpenRouter, vLLM, DeepSeek and Zhipu say that it broke off
 _BROKEN = ("error", "abort", "insufficient_system_resource", "network_error")
+MOST_TOKENS = 100_000_000  # that one question can cost; more is none of them
 LAST_S = 1.0  # after so long a chunk that says why the answer has ended was the last one
 _NO_ERROR = frozenset(("", "0", "200", "ok", "success", "20000"))  # codes with which some servers say that all is well
 _NOT_ENDED = ("null", "none")  # as some write that there is no reason
@@ -210,7 +211,7 @@ class Answer:
 
     def _tell_usage(self, usage: Any) -> None:
         """Some tell of all so far with each chunk."""
-        if (tokens := number(record(usage).get("total_tokens"))) and tokens >= self._tokens + 1:
+        if (tokens := number(record(usage).get("total_tokens"))) and self._tokens + 1 <= tokens <= MOST_TOKENS:
             told, self._tokens = self._tokens, int(tokens)
             self._life.emit(Usage(self._tokens - told))
 
@@ -248,11 +249,11 @@ def refusal(status: int, body: str, retry_after_s: float) -> ProviderError:
 def _stream_error(error: Any) -> ProviderError:
     """An error after the status 200: some servers give it a code, some a status, most only a text."""
     code, reason = _code(error), _short(_reason(error))
-    if _is_too_long(code, reason, int(code) if code.isdecimal() else 400):
+    if _is_too_long(code, reason, int(code) if code.isdecimal() and len(code) < 10 else 400):
         return TooLong("openai", f"an error in the answer: {reason}", Remedy.REFUSED)
     remedy = _ERROR_CODES.get(code) or (Remedy.CONFIG if _WRONG_CONFIG.search(reason) else Remedy.RETRY)
-    if code.isdecimal() and len(code) == 3:
-        remedy = remedy_of_status(int(code), of_request=True)
+    if code.isdecimal() and len(code) == 3 and int(code) >= 400:
+        remedy = remedy_in_answer(int(code))
     if _FILTERED.search(f"{code} {reason}"):
         remedy, reason = Remedy.REFUSED, "what was said is not allowed"
     return ProviderError("openai", f"an error in the answer: {reason}", remedy)

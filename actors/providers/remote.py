@@ -105,6 +105,11 @@ def remedy_of_status(status: int, of_request: bool = False) -> Remedy:
     return Remedy.CONFIG if is_config else Remedy.REFUSED
 
 
+def remedy_in_answer(status: int) -> Remedy:
+    """What it means in an error behind a status of 200; one that is none of an error means nothing."""
+    return remedy_of_status(status, of_request=True) if 400 <= status < 600 else Remedy.RETRY
+
+
 def refused(
     provider: str,
     status: int,

@@ -126,6 +126,9 @@ class Usage:
     tokens: int
 
 
+MOST_WORDS = 1000  # of a segment; of what a vendor tells more the rest is passed over
+
+
 @dataclass(frozen=True, slots=True)
 class Word:
     """A word of a segment and when it is spoken, in ms from the segment's first audio."""

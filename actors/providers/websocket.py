@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from picows import WSCloseCode, WSError, WSFrame, WSHandshakeError, WSListener, WSMsgType, WSTransport, ws_connect
@@ -67,6 +68,7 @@ class WebSocketClient(WSListener):
         self._over = False  # closed, or failed
         self._idle = True
         self._timer: asyncio.TimerHandle | None = None
+        self._gone: asyncio.Task[None] | None = None
 
     async def open(self, url: str, headers: Mapping[str, str]) -> None:
         """Connect and send what waits. Raises `ProviderError`."""
@@ -117,7 +119,7 @@ class WebSocketClient(WSListener):
     async def wait_closed(self) -> None:
         """After `close`: once the goodbye was taken, and the socket is gone."""
         if self._transport is not None:
-            await self._transport.wait_disconnected()
+            await _gone(self._transport)
 
     # --- what picows calls ----------------------------------------------------------------------------------------
 
@@ -151,6 +153,7 @@ class WebSocketClient(WSListener):
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self._fail(ProviderError(self._provider, f"the connection was lost (close code {_NO_CLOSE_FRAME})"))
         self._stop_timer()
+        self._gone = asyncio.get_running_loop().create_task(_gone(transport))
 
     def pause_writing(self) -> None:
         self._fail(ProviderStalled(self._provider, f"has not taken {MAX_UNSENT_BYTES} bytes"))
@@ -172,7 +175,10 @@ class WebSocketClient(WSListener):
         elif kind is _BINARY:
             self._skips = not frame.fin
             self._events.pass_over("a binary message")
-        elif kind is _TEXT or (kind is _CONTINUATION and not self._skips):
+        elif kind is _TEXT:
+            self._parts, self._skips = bytearray(), False  # whatever was begun before is never ended
+            self._take_part(frame)
+        elif kind is _CONTINUATION and not self._skips:
             self._take_part(frame)
         elif kind is _CONTINUATION:
             self._skips = not frame.fin
@@ -229,6 +235,13 @@ class WebSocketClient(WSListener):
         headers = {name.lower(): value for name, value in response.headers.items()}
         reason = headers.get(self._error_header) or (error.raw_body or b"").decode("utf-8", "replace")
         return refused(self._provider, int(response.status), reason, retry_after_s=retry_after_s(headers))
+
+
+async def _gone(transport: WSTransport) -> None:
+    """Once the socket is gone. What the peer's last frame was, if it was none, nobody else asks: asyncio would log it
+    with a traceback."""
+    with suppress(WSError):
+        await transport.wait_disconnected()
 
 
 def _close_code(frame: WSFrame) -> int:

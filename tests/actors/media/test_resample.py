@@ -66,10 +66,16 @@ def test_pieces_of_any_length_give_the_same_audio_as_one(source, target):
     assert np.abs(one - other).max() <= (1 if target.encoding is Encoding.PCM else 512)
 
 
+def test_a_sample_in_two_pieces_stays_whole_where_nothing_is_converted():
+    converter = Converter(PCM_8K, PCM_8K)
+    pieces = [converter.convert(piece) for piece in (b"\1", b"\2\3", b"\4\5\6\7")]
+    assert pieces == [b"", b"\1\2", b"\3\4\5\6"]
+
+
 @pytest.mark.parametrize("audio_format", [PCM_8K, MULAW_8K, PCM_48K])
 def test_equal_formats_pass_through_untouched(audio_format):
     converter = Converter(audio_format, audio_format)
-    payload = b"\x01\x02\x03"
+    payload = b"\x01\x02\x03\x04"
     assert converter.convert(payload) is payload
     assert converter.flush() == b""
 
