@@ -49,6 +49,7 @@ _OTHERS = {  # as they are also said
     "da": "en:1",
     "de": "zwo:2 ein:1 fuenf:5",
     "en": "oh:0 nought:0",
+    "el": "μία:1 τρεις:3 τέσσερις:4 εφτά:7 οχτώ:8 εννιά:9",
     "es": "un:1",
     "fr": "une:1",
     "hi": "जीरो:0 ज़ीरो:0 पांच:5 छः:6 छे:6",
@@ -64,17 +65,22 @@ _OTHERS = {  # as they are also said
 }
 _SAME = {"no": "nb", "nn": "nb"}
 #: scripts that are written without blanks: a figure may stand within a word
-_UNSPACED = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+UNSPACED = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 
 #: raised, lowered and in circles
 _OTHER_DIGITS = "\u00b2\u00b3\u00b9\u2070\u2074-\u2079\u2080-\u2089\u2460-\u2468\u24ea\u2776-\u277e"
 
 
+def base_of(language: str) -> str:
+    """The language as the tables here name it."""
+    return _SAME.get(base_language(language), base_language(language))
+
+
 @cache
 def figure_words(language: str) -> Mapping[str, str]:
     """Word -> figure, in lower case; none for a language that is not known here."""
-    base = _SAME.get(base_language(language), base_language(language))
+    base = base_of(language)
     words = {word: str(figure) for figure, word in enumerate(_WORDS.get(base, "").split())}
     return words | dict(pair.split(":") for pair in _OTHERS.get(base, "").split())
 
@@ -83,7 +89,7 @@ def figure_words(language: str) -> Mapping[str, str]:
 def figure_pattern(language: str) -> str:
     """A regular expression for one figure: a digit, or its word."""
     words = sorted(figure_words(language), key=len, reverse=True)
-    whole = (re.escape(word) if _UNSPACED.search(word) else rf"(?<!\w){re.escape(word)}(?!\w)" for word in words)
+    whole = (re.escape(word) if UNSPACED.search(word) else rf"(?<!\w){re.escape(word)}(?!\w)" for word in words)
     return "|".join([rf"[\d{_OTHER_DIGITS}]", *whole])
 
 
@@ -115,7 +121,6 @@ _KANA = {  # what changes its sound first
         )
     ),
 }
-_BENDING = frozenset(("cs", "el", "pl", "ru", "uk"))  # the stem of a figure's noun is shorter than its word
 _GAP = r"[\s\u00ad\u200b\u2010\u2011\u05be-]"
 
 
@@ -158,29 +163,10 @@ def _as_written(words: str, base: str) -> str:
     pattern = gap.join(map(re.escape, re.split(f"{_GAP}+", words)))
     for letter, others in _LETTERS.get(base, {}).items():
         pattern = pattern.replace(letter, others)
-    return pattern if _UNSPACED.search(words) else rf"(?<!\w){pattern}(?!\w)"
+    return pattern if UNSPACED.search(words) else rf"(?<!\w){pattern}(?!\w)"
 
 
 def _in_kana(words: str) -> str:
     for kanji, kana in _KANA.items():
         words = words.replace(kanji, kana)
     return words
-
-
-@lru_cache(1000)
-def count_pattern(language: str, figure: str, count: int) -> str:
-    """A regular expression for so many of one figure: "four nines", "viermal die neun", "4 x 9", "nine, four times"."""
-    words, bends = figure_words(language), base_language(language) in _BENDING
-    counts = "|".join([str(count), *(re.escape(word) for word, said in words.items() if said == str(count))])
-    named = [word for word, said in words.items() if said == figure]
-    stems = [rf"{re.escape(word[:-2] if bends and len(word) > 4 else word)}\w{{0,4}}" for word in named]
-    nouns, marked = "|".join(stems), rf"{figure}['\u2019]?s"
-    if named and _UNSPACED.search(named[0]):
-        plain = "|".join(map(re.escape, named))
-        return rf"(?:{counts})\W{{0,2}}\w?\W{{0,2}}(?:{plain})|(?:{plain})\W{{0,2}}\w?\W{{0,2}}(?:{counts})[つ個回]?"
-    some = rf"(?<!\w)(?:{counts})\w{{0,4}}\W{{1,3}}"
-    between = r"(?:\w{1,6}\W{1,3}){0,2}"
-    forth = rf"{some}{between}(?:{'|'.join(filter(None, (nouns, marked)))})(?!\w)"
-    forth += rf"|{some}(?:[x\u00d7*]|times)\W{{0,3}}{figure}(?!\w)"
-    times = r"\s(?:times|mal|veces|fois|volte|vezes|keer)(?!\w)"
-    return rf"{forth}|(?<!\w)(?:{nouns})\W{{1,3}}(?:{counts}){times}" if nouns else forth

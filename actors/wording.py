@@ -13,7 +13,8 @@ from itertools import pairwise
 from typing import NamedTuple
 from unicodedata import digit
 
-from actors.figures import count_pattern, figure_pattern, figure_words, read_back_pattern
+from actors.figure_counts import counts_pattern
+from actors.figures import figure_pattern, figure_words, read_back_pattern
 
 REPEATED = 3  # so many figures in a row, that were pressed as keys, are a repetition and not a coincidence
 
@@ -72,6 +73,7 @@ class Read(NamedTuple):
     start: int
     end: int
     figures: str
+    counted: bool = False  # as so many of the same
 
 
 def _hidden_in_runs(keys: str, text: str, language: str, fewest: int) -> str:
@@ -105,25 +107,41 @@ def _hidden_singly(keys: str, text: str, language: str) -> str:
 
 
 def _hidden_counts(keys: str, text: str, language: str, fewest: int) -> str:
-    """Without so many of the same, as "four nines": last, because it begins as the figures one by one do."""
-    for same in re.finditer(r"(\d)\1{2,8}", keys):
-        for count in range(len(same[0]), fewest - 1, -1):
-            text = re.sub(count_pattern(language, same[1], count), f"[{count} keys]", text, flags=re.I)
+    """Without so many of the same, as "four nines" or "two ones and two twos": last, because it begins as the figures
+    one by one do."""
+    if not (pattern := counts_pattern(language, keys)):
+        return text
+    reads = _reads(keys, text, language, f"{pattern}|{read_back_pattern(language, keys)}")
+    end = len(reads)
+    while end:
+        since = max(0, end - len(keys))  # each is a figure at least
+        begin = next((at for at in range(since, end) if _is_counted(keys, reads[at:end], fewest)), -1)
+        if begin >= 0:
+            text = _without(text, reads[begin:end], sum(len(read.figures) for read in reads[begin:end]))
+        end = begin if begin >= 0 else end - 1
     return text
+
+
+def _is_counted(keys: str, reads: list[Read], fewest: int) -> bool:
+    figures = "".join(read.figures for read in reads)
+    near = all(after.start - before.end <= MOST_BETWEEN for before, after in pairwise(reads))
+    return near and len(figures) >= fewest and figures in keys and any(read.counted for read in reads)
 
 
 def _without(text: str, reads: list[Read], count: int) -> str:
     return f"{text[: reads[0].start]}[{count} keys]{text[reads[-1].end :]}"
 
 
-def _reads(keys: str, text: str, language: str) -> list[Read]:
+def _reads(keys: str, text: str, language: str, pattern: str = "") -> list[Read]:
     """What reads as figures, but for the numbers of keys that are hidden."""
-    found = re.finditer(read_back_pattern(language, keys), text, re.I)
-    return [
-        Read(match.start(), match.end(), match.lastgroup[1:] if match.lastgroup else _figure(match[0], language))
-        for match in found
-        if not text.startswith(" keys]", match.end())
-    ]
+    found = re.finditer(pattern or read_back_pattern(language, keys), text, re.I)
+    return [_read(match, language) for match in found if not text.startswith(" keys]", match.end())]
+
+
+def _read(match: re.Match[str], language: str) -> Read:
+    group = match.lastgroup or ""
+    figures = group[1:].rstrip("_") or _figure(match[0], language)
+    return Read(match.start(), match.end(), figures, group.startswith("c"))
 
 
 def _figures(keys: str) -> str:
