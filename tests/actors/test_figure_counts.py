@@ -85,6 +85,7 @@ def test_other_languages(language: str, text: str):
         ("1122", "I have two options for you: one is today."),
         ("1122", "The one and only two."),
         ("4242", "Your table is number forty-two."),
+        ("1122", "Two ones are in the first of the boxes that I have here, and then there are two twos."),
     ],
 )
 def test_what_is_said_of_other_things_stays(keys: str, text: str):
@@ -97,3 +98,11 @@ def test_a_long_text_is_searched_quickly(keys: str, word: str):
     began = time.process_time()
     Digits(keys).hidden_in(word * 1000, "en")
     assert time.process_time() - began < 5, "it takes 0.1 s; where each part is tried with each it takes 25"
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [("en", "four thousand two hundred and seventeen"), ("ja", "ヨンセンニヒャクジュウナナ"), ("no", "fire to en syv")],
+)
+def test_a_number_as_one_says_it(language: str, text: str):
+    assert Digits("4217").hidden_in(f"- {text} -", language) == "- [4 keys] -"

@@ -1,8 +1,8 @@
 """Whole calls in virtual time, drawn from a seed: a caller, a late recognizer, a model, a voice and a playout.
 
 The recognizer says interims and finals up to 1.5 s late, some finals empty; it leaves some questions unanswered, and
-may say no times. With `ends_first` it says the end of a turn that it is asked for before its final. The caller speaks,
-presses keys, types, interrupts and coughs whenever he likes.
+may say no times. With `ends_first` it says the end of a turn that it is asked for before its final; with `loses`, half
+of these finals never come. The caller speaks, presses keys, types, interrupts and coughs whenever he likes.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ def named(kind: str, number: int) -> str:
 class Recognizer:
     """Hears the words of the caller in order, and tells the conversation late."""
 
-    def __init__(self, call: Simulation, draw: random.Random, ends_first: bool = False) -> None:
+    def __init__(self, call: Simulation, draw: random.Random, ends_first: bool, loses: bool) -> None:
         self._call, self._draw, self._dictation = call, draw, Dictation()
         self._dictation.open = True
-        self._ends_first = ends_first
+        self._ends_first, self._loses = ends_first, loses
         self._late_s, self._jitter_s = draw.choice([0.05, 0.2, 0.6, 1.0]), draw.choice([0.0, 0.1, 0.4])
         self._pause_s = draw.choice([0.2, 0.5, 1.0, 99.0])  # after so long it says a final by itself
         self._says_when, self._ends_turns = draw.random() < 0.6, draw.random() < 0.3
@@ -90,7 +90,10 @@ class Recognizer:
         if self._ends_first:
             self._tell_interim(fed_ms)
             self._tell(lambda: self._dictation.end_of_turn(fed_ms if self._says_when else None))
-        self._say_final()
+        if self._loses and self._draw.random() < 0.5:
+            self._final = len(self.words)
+        else:
+            self._say_final()
         if not self._ends_first and self._draw.random() >= self._unanswered:
             self._tell(lambda: self._dictation.end_of_turn(fed_ms if self._says_when else None))
 
@@ -138,7 +141,7 @@ class Recognizer:
 class Simulation(Stage):
     """One call. `keys`, `words` and `typed` are what the caller has said, in order."""
 
-    def __init__(self, seed: int, ends_first: bool = False) -> None:
+    def __init__(self, seed: int, ends_first: bool = False, loses: bool = False) -> None:
         self._draw = random.Random(seed)
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._number = self._answer = self._speech = 0
@@ -148,7 +151,7 @@ class Simulation(Stage):
         self.words: list[str] = []
         self.typed: list[str] = []
         self.keys = ""
-        self._recognizer = Recognizer(self, self._draw, ends_first)
+        self._recognizer = Recognizer(self, self._draw, ends_first or loses, loses)
         super().__init__()
 
     def at(self, at_s: float, event: Callable[[], None]) -> None:

@@ -13,14 +13,19 @@ from tests.actors.call.simulation import Simulation
 SEEDS = range(30)
 FOUND_WRONG = (317, 643, 669, 710)  # words were lost or said twice in these
 ENDS_FIRST = (61, 199, 202, 212, 235, 247, 454, 481, 983)  # or with half a mend: its end before its final
+LOSES = range(510, 518)  # finals that never come
 
 
 @pytest.mark.parametrize(
-    ("seed", "ends_first"),
-    [*((seed, False) for seed in (*SEEDS, *FOUND_WRONG)), *((seed, True) for seed in ENDS_FIRST)],
+    ("seed", "ends_first", "loses"),
+    [
+        *((seed, False, False) for seed in (*SEEDS, *FOUND_WRONG)),
+        *((seed, True, False) for seed in ENDS_FIRST),
+        *((seed, True, True) for seed in LOSES),
+    ],
 )
-def test_each_word_and_each_key_reaches_the_model_once_and_in_order(seed: int, ends_first: bool):
-    call = Simulation(seed, ends_first)
+def test_each_word_and_each_key_reaches_the_model_once_and_in_order(seed: int, ends_first: bool, loses: bool):
+    call = Simulation(seed, ends_first, loses)
     call.run(seed % 4)
     for _ in range(3 + seed % 8):
         call.act()
