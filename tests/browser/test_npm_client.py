@@ -13,6 +13,7 @@ import pytest
 
 from actors.media.audio import PCM_8K, PCM_16K
 from actors.media.resample import Converter
+from actors.providers.grammar import normalise
 from scripts.assistant_file import read_assistant
 from scripts.child_server import free_port
 from store.keys import KeyRepository
@@ -57,7 +58,9 @@ async def test_a_call(open_house: Callable[..., Awaitable[House]], tmp_path: Pat
     data = {name: [line["data"] for line in seen if line["event"] == name] for name in {line["event"] for line in seen}}
     assert data["ready"][0]["version"] == "2.1.0"
     assert {"UserStartedSpeaking", "UserStoppedSpeaking", "BotStartedSpeaking", "BotStoppedSpeaking"} <= data.keys()
-    assert "what are your opening hours" in [words["text"] for words in data["UserTranscript"] if words["final"]]
+    assert "what are your opening hours" in [
+        normalise(words["text"]) for words in data["UserTranscript"] if words["final"]
+    ]
     said = [words["text"] for words in data["BotTranscript"]]
     assert said[0].startswith("Good day") and "open from six to eleven" in said[1] and "stage" in said[2]
     assert data["heard"][0]["samples"] > 5 * 16000  # a greeting and an answer

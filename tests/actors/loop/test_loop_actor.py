@@ -109,13 +109,13 @@ async def test_timers_fire_in_the_order_of_their_deadlines(system: LoopSystem) -
     recorder, record = await recording(system)
 
     def work(actor: Player, sender: Any) -> None:
-        for delay_ms in (9, 3, 6):
+        for delay_ms in (90, 30, 60):  # a pause between two lines here moves a deadline
             actor.call_later(delay_ms / 1000, Do(lambda actor, _, d=delay_ms: actor.send(recorder, d)))
-        actor.call_later(0.012, Do(lambda actor, _: actor.send(sender, "end")))
+        actor.call_later(0.12, Do(lambda actor, _: actor.send(sender, "end")))
 
     await perform(system, work)
     await settle()
-    assert record == [3, 6, 9]
+    assert record == [30, 60, 90]
 
 
 async def test_a_cancelled_timer_is_silent(system: LoopSystem) -> None:
