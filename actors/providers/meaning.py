@@ -24,7 +24,13 @@ EXPECTED = 0.25  # what it counts to be named in the `next` of the intent before
 ABOUT = 0.5  # the part of the whole sentence in the score; the rest is the words'
 ALIKE = 0.3  # words that are further from each other have nothing in common
 
-_FOLDS = (("good bye", "goodbye"), ("okay", "ok"))
+_FOLDS = (
+    ("good bye", "goodbye"),
+    ("okay", "ok"),
+    ("to day", "today"),
+    ("to night", "tonight"),
+    ("to morrow", "tomorrow"),
+)
 _SHORT = {
     "i'd": "i would", "i'm": "i am", "i'll": "i will", "we'd": "we would", "we're": "we are", "what's": "what is",
     "that's": "that is", "where's": "where is", "it's": "it is", "there's": "there is", "yeah": "yes", "yep": "yes",

@@ -45,6 +45,7 @@ def test_the_goals_hold(half: str) -> None:
         ([FRIDAY, "What are your opening hours?", "No, Saturday."], "Did you mean: no thank you"),
         (["Wake me up at half past six."], "I shall ring you at 06:30"),
         (["My number is five five five zero double one two."], "I noted 5550112"),
+        (["Please wake me up at half-past six to-morrow."], "I shall ring you at 06:30"),
         (["I hate pizza."], "Sorry"),
     ],
 )
