@@ -126,13 +126,14 @@ class Dictation:
         return [Transcript(words, True, end_ms)]
 
     def end_of_turn(self, session_ms: float | None = None) -> list[Told]:
-        if session_ms is not None and self._answers_another(self._callers_ms(session_ms)):
-            return []
+        end_ms = self._until_ms if session_ms is None else self._callers_ms(session_ms)
+        if session_ms is not None and self._answers_another(end_ms):  # the words before it may never be confirmed
+            return self._believe(self._interim_ms) if self._interim_ms <= end_ms + LATE_MS else []
         overtaken = self._is_overtaken()
         is_late = self._settled_ms is not None and not (self.owes or self._finals or self._is_answered)
         is_late = overtaken or (is_late and not (self._interim and session_ms is not None))
         self._unanswered = max(0, self._unanswered - 1) if overtaken else 0
-        until_ms = max(self._owed_ms if self.owes else float("-inf"), self._interim_ms)
+        until_ms = max(min(self._owed_ms, end_ms) if self.owes else float("-inf"), self._interim_ms)
         self.owes, self._confirmed, self._finals = False, "", 0
         self._is_answered = is_late and not overtaken
         if not self._is_answered:

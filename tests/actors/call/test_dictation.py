@@ -344,9 +344,10 @@ def test_an_end_that_answers_an_earlier_question_does_not_answer_the_last_one():
     dictation.ask(2100.0)
     assert dictation.take_question()
     dictation.interim(Interim("hello", 1100.0))
-    assert dictation.end_of_turn(1100.0) == [] and dictation.owes
-    dictation.interim(Interim("hello there", 2100.0))
-    assert dictation.end_of_turn(2100.0) == [Transcript("hello there", True, 2100.0), TurnEnded()]
+    assert dictation.end_of_turn(1100.0) == [Transcript("hello", True, 1100.0)] and dictation.owes
+    assert dictation.final("hello", 1100.0) == []
+    dictation.interim(Interim("there", 2100.0))
+    assert dictation.end_of_turn(2100.0) == [Transcript("there", True, 2100.0), TurnEnded()]
 
 
 def test_a_late_final_of_all_that_was_believed_says_where_it_ends():
