@@ -134,7 +134,7 @@ def _past(name: str) -> str:
 
 
 def _log_sum(row: Samples) -> float:
-    most = row.max()
+    most = float(np.max(row))
     return float(most + np.log(np.exp(row - most).sum()))
 
 
