@@ -40,6 +40,7 @@ R = TypeVar("R")
 
 Clock = Callable[[], datetime]
 BUSY_TIMEOUT_S = 5.0
+LOCK_POLL_S = 0.01
 SMALLEST_BYTES = 32 << 10  # of SQLite's files: the index of its write-ahead log
 CONNECT_S, ANSWER_S = 3.0, 10.0  # PostgreSQL's time for a connection, for the answer to one statement
 OUTAGE_S, OUTCOMES = 10.0, 40  # how long, and of how many transactions, a loss says something about the next
@@ -261,7 +262,7 @@ class _OpenFiles:
 
     def prepare(self, connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
         file = _identity(self._path)
-        (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+        mode = log_ahead(connection)
         for pragma in ("synchronous=NORMAL", "foreign_keys=ON", "schema_version"):
             connection.execute(f"PRAGMA {pragma}")  # the last one reads: now log and index are open
         logs = self._found()[1:]
@@ -292,6 +293,19 @@ def open_sqlite(path: Path) -> sqlite3.Connection:
         raise sqlite3.OperationalError("may not be written (its mode, its owner or a read-only disk)")
     address = f"file:{quote(os.fsencode(path))}?mode=rw"
     return sqlite3.connect(address, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, uri=True)
+
+
+def log_ahead(connection: sqlite3.Connection) -> str:
+    """Its journal's mode. SQLite waits for no lock where it changes the mode: whoever opens a new file at the same time
+    as others does (https://sqlite.org/wal.html, busy)."""
+    give_up_at = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            return str(connection.execute("PRAGMA journal_mode=WAL").fetchone()[0])
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= give_up_at:
+                raise
+        time.sleep(LOCK_POLL_S)
 
 
 def _identity(path: Path) -> _Identity:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
@@ -14,7 +17,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from config.settings import load_settings
-from store.engine import Database
+from store.engine import Database, log_ahead
 from store.errors import SchemaMismatch
 from store.migrations import VERSIONS, current_revision, head_revision, migrate
 from store.tables import Table
@@ -108,3 +111,24 @@ def test_a_start_at_head_is_fast(database_environ: dict[str, str]) -> None:
         times_s.append(time.perf_counter() - begin)
         opened.close()
     assert min(times_s) < 0.1
+
+
+class Contested(sqlite3.Connection):
+    """Another process has the lock when this one wants to change the mode, twice."""
+
+    refusals = 2
+
+    def execute(self, statement: str, *parameters: Any) -> sqlite3.Cursor:
+        if "journal_mode" in statement and self.refusals:
+            self.refusals -= 1
+            busy = sqlite3.OperationalError("database is locked")
+            busy.sqlite_errorcode = sqlite3.SQLITE_BUSY
+            raise busy
+        return super().execute(statement, *parameters)
+
+
+def test_a_new_file_that_others_open_too_is_waited_for(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "new.db", factory=Contested)
+    assert log_ahead(connection) == "wal"
+    assert connection.refusals == 0
+    connection.close()

@@ -106,7 +106,7 @@ def let_us_read_only(client: redis.Redis, folder: Path) -> Callable[[], Any]:
         (be_replica, "read only replica"),
         (be_without_memory, "maxmemory"),
         (be_without_disk, "MISCONF"),
-        (let_us_read_only, "can't run this command"),
+        (let_us_read_only, "user"),  # Redis 7: "the user ... can't run this command", 8: "User ... has no permissions"
     ],
 )
 async def test_a_redis_that_takes_nothing_is_away_until_it_does(
